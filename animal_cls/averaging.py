@@ -1,0 +1,60 @@
+"""Averaging the weights of two checkpoints of one network."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from animal_cls.module import CheckpointError, load_checkpoint
+
+
+def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float) -> None:
+    """Write the checkpoint ``share`` of the way from the start of a fine-tuning to its end.
+
+    Such averages keep most of what fine-tuning learnt and forget less of other sources (Wortsman et al., "Robust fine-tuning of
+    zero-shot models", 2022).
+
+    Args:
+        tuned: checkpoint at the end; the result keeps its description, without the state of its optimizer.
+        start: checkpoint at the start, of the same network.
+        output: file to write.
+        share: 0 gives the start, 1 the end.
+
+    Raises:
+        CheckpointError: a checkpoint cannot be read, or they are of different networks.
+    """
+    ends = [load_checkpoint(file).state_dict() for file in (start, tuned)]
+    differing = [name for name, value in ends[1].items() if name not in ends[0] or ends[0][name].shape != value.shape]
+    if differing:
+        raise CheckpointError(f"{start}: another network than {tuned} ({differing[0]} differs)")
+    content = torch.load(tuned, map_location="cpu", weights_only=True)
+    content["state_dict"] = {
+        name: torch.lerp(ends[0][name], value, share) if value.is_floating_point() else value for name, value in ends[1].items()
+    }
+    for name in ("optimizer_states", "lr_schedulers", "callbacks", "loops", "current_model_state", "averaging_state"):
+        content.pop(name, None)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.name}.{os.getpid()}")
+    torch.save(content, temporary)
+    temporary.replace(output)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Command line of scripts/average.py."""
+    parser = argparse.ArgumentParser(prog="average.py", description="Average a fine-tuned classifier with where its fine-tuning started.")
+    parser.add_argument("--tuned", type=Path, required=True, metavar="CKPT", help="checkpoint at the end of fine-tuning")
+    parser.add_argument("--start", type=Path, required=True, metavar="CKPT", help="checkpoint at its start, such as head.ckpt")
+    parser.add_argument("--share", type=float, default=0.7, help="0 gives the start, 1 the end (default: %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, metavar="CKPT", help="checkpoint to write")
+    options = parser.parse_args(args)
+    try:
+        average_checkpoints(options.tuned, options.start, options.output, share=options.share)
+    except CheckpointError as error:
+        print(f"average: {error}", file=sys.stderr)
+        return 2
+    return 0

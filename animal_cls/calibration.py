@@ -1,0 +1,55 @@
+"""From logits to calibrated presences: Platt scaling shared by all classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Presence is sigmoid(scale * logit + shift)."""
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def presence(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Presences 0..1 of logits, of the same shape."""
+        z = np.clip(self.scale * logits.astype(np.float64) + self.shift, -50.0, 50.0)
+        return np.asarray(1.0 / (1.0 + np.exp(-z)), dtype=np.float64)
+
+
+def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_], *, steps: int = 50) -> Calibration:
+    """Fit scale and shift by maximum likelihood, all classes pooled (Newton's method).
+
+    The targets are Platt's, which keep a finite optimum on separable data: (n+ + 1) / (n+ + 2) and 1 / (n- + 2) (J. Platt,
+    "Probabilistic Outputs for Support Vector Machines", 1999).
+
+    Args:
+        logits: (N, K) of validation pictures.
+        shown: (N, K), whether the picture shows the class.
+        steps: most Newton steps.
+    """
+    x = np.stack([logits.ravel().astype(np.float64), np.ones(logits.size)])
+    positives = int(shown.sum())
+    target = np.where(shown.ravel(), (positives + 1) / (positives + 2), 1 / (shown.size - positives + 2))
+    weights = np.array([1.0, 0.0])
+
+    def cost(w: NDArray[np.float64]) -> float:
+        z = w @ x
+        return float(np.sum(np.logaddexp(0.0, z) - target * z))
+
+    for _ in range(steps):
+        p = 1.0 / (1.0 + np.exp(-np.clip(weights @ x, -50.0, 50.0)))
+        gradient = x @ (p - target)
+        hessian = (x * (p * (1 - p))) @ x.T + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > 1e-6 and cost(weights - size * step) > cost(weights):
+            size /= 2
+        weights = weights - size * step
+        if np.abs(size * step).max() < 1e-8:
+            break
+    return Calibration(scale=float(weights[0]), shift=float(weights[1]))

@@ -1,0 +1,72 @@
+"""Command line: ``python -m animal_cls {fit,validate,test,predict} --config configs/animal_cls/mobilenet_v2.yaml``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from animal_cls.data import DataError, PictureDataModule
+from animal_cls.module import CheckpointError, Classifier
+from animal_cls.network import WeightsError
+from animal_cls.picture import PictureError
+from animal_cls.split import SplitError
+
+
+class SaveConfigOnFit(SaveConfigCallback):
+    """Stores the configuration beside the logs of a fit; other commands would overwrite it."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the configuration when a fit begins."""
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+
+class PredictionPrinter(BasePredictionWriter):
+    """Prints predictions to stdout as they come, one JSON object a line."""
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="batch")
+
+    def write_on_batch_end(self, trainer: Trainer, pl_module: LightningModule, prediction: Any, *args: Any) -> None:
+        """Print one line for each record of the batch."""
+        for record in prediction:
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+
+
+class ClassifierCLI(LightningCLI):
+    """LightningCLI whose model takes its classes from the data."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link the classes of the data to the model."""
+        parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
+
+    def before_instantiate_classes(self) -> None:
+        """Make predict print JSON lines and leave no log."""
+        if self.subcommand == "predict":
+            trainer = self.config.predict.trainer
+            trainer.logger = False
+            trainer.callbacks = [*(trainer.callbacks or []), PredictionPrinter()]
+            self.config.predict.return_predictions = False
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; bad input gives one line on stderr and exit code 2."""
+    try:
+        ClassifierCLI(
+            Classifier,
+            PictureDataModule,
+            args=list(args) if args is not None else None,
+            save_config_callback=SaveConfigOnFit,
+            save_config_kwargs={"overwrite": True},
+            load_from_checkpoint_support=False,
+        )
+    except (CheckpointError, DataError, PictureError, SplitError, WeightsError) as error:
+        print(f"animal_cls: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,303 @@
+"""Labelled pictures for training and evaluation, and unlabelled ones for prediction."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default_collate, get_worker_info
+
+from animal_cls.picture import PictureError, find_pictures, fit_picture, load_picture, open_picture
+from animal_cls.split import Example, Side, make_split, read_split, write_split
+from animal_cls.transforms import TrainTransform
+
+logger = logging.getLogger(__name__)
+
+NO_CLASS = -1
+
+
+class Item(TypedDict):
+    """One picture as the network meets it."""
+
+    image: Tensor  # uint8 (3, S, S)
+    label: int  # index of the class, NO_CLASS when the picture shows none of them
+    path: str
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message names the folder, file or row and says what would be right."""
+
+
+def read_examples(root: Path, table: Path | None = None) -> list[Example]:
+    """List labelled pictures from a folder per class, or from a CSV.
+
+    Args:
+        root: without a table, a folder whose sub-folders are named after the classes; with one, the folder that the table's
+            paths start from.
+        table: a CSV with the columns path, label and, if wanted, group (pictures of one group stay on one side of the split).
+
+    Raises:
+        DataError: something is missing or empty, or fewer than two classes are there.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; data.root must be a folder with one sub-folder of pictures for each class")
+    examples = (
+        _read_table(root, table)
+        if table
+        else [
+            Example(picture, folder.name)
+            for folder in sorted(root.iterdir())
+            if folder.is_dir() and not folder.name.startswith(".")
+            for picture in find_pictures(folder)
+        ]
+    )
+    names = {example.label for example in examples}
+    if len(names) < 2:
+        found = f"only {names.pop()!r}" if names else "no picture"
+        raise DataError(f"{table or root}: {found} found; at least two classes are needed (one sub-folder of pictures for each)")
+    return examples
+
+
+def _read_table(root: Path, table: Path) -> list[Example]:
+    if not table.is_file():
+        raise DataError(f"{table}: no such file; data.table must be a CSV with the columns path,label[,group]")
+    with table.open(newline="", encoding="utf-8-sig") as stream:
+        rows = csv.DictReader(stream)
+        if not {"path", "label"} <= set(rows.fieldnames or ()):
+            raise DataError(f"{table}: columns are {rows.fieldnames}; path and label are needed, group is optional")
+        examples = []
+        for number, row in enumerate(rows, start=2):
+            if not row["path"] or not row["label"]:
+                raise DataError(f"{table}, line {number}: path or label is empty")
+            path = root / row["path"]
+            if not path.is_file():
+                raise DataError(f"{table}, line {number}: {path}: no such file")
+            examples.append(Example(path, row["label"], row.get("group") or ""))
+    return examples
+
+
+class PictureDataset(Dataset[Item]):
+    """Pictures with their labels, augmented when a transform is given.
+
+    Args:
+        examples: what to serve, in order.
+        classes: class names in the order of the network's outputs.
+        size: side of the images in pixels.
+        transform: augmentation from a whole picture to an image of side ``size``; none squashes the whole picture.
+    """
+
+    def __init__(self, examples: Sequence[Example], classes: Sequence[str], size: int, transform: TrainTransform | None = None) -> None:
+        self.examples = list(examples)
+        self.size = size
+        self.transform = transform
+        self._index = {name: i for i, name in enumerate(classes)}
+        self._seeded = False
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def label(self, i: int) -> int:
+        """Class index of the i-th picture; NO_CLASS when it shows none."""
+        return self._index.get(self.examples[i].label, NO_CLASS)
+
+    def __getitem__(self, i: int) -> Item:
+        path = self.examples[i].path
+        if self.transform is None:
+            pixels = load_picture(path, self.size)
+        else:
+            self._seed_once(self.transform)
+            pixels = self.transform(np.asarray(open_picture(path, at_least=2 * self.size)))
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+        return {"image": image, "label": self.label(i), "path": str(path)}
+
+    def _seed_once(self, transform: TrainTransform) -> None:
+        """Seed the augmentation where it runs: torch gives each worker another seed in each epoch."""
+        if not self._seeded:
+            worker = get_worker_info()
+            transform.seed(worker.seed if worker else torch.initial_seed())
+            self._seeded = True
+
+
+class UnlabelledItem(TypedDict):
+    """One picture to predict."""
+
+    image: Tensor  # uint8 (3, S, S)
+    path: str
+    error: str  # why the picture cannot be read; empty when it can
+
+
+class FolderDataset(Dataset[UnlabelledItem]):
+    """Unlabelled pictures; one that cannot be read is served as a blank image whose ``error`` says why."""
+
+    def __init__(self, paths: Sequence[Path], size: int) -> None:
+        self.paths = list(paths)
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> UnlabelledItem:
+        try:
+            pixels, error = fit_picture(open_picture(self.paths[i], at_least=2 * self.size), self.size), ""
+        except PictureError as problem:
+            pixels, error = np.zeros((self.size, self.size, 3), dtype=np.uint8), str(problem)
+        return {"image": torch.from_numpy(pixels.copy()).permute(2, 0, 1), "path": str(self.paths[i]), "error": error}
+
+
+class PictureDataModule(LightningDataModule):
+    """Pictures of any set of classes, split once and for all.
+
+    The class names come from the data: one sub-folder for each class, or the labels of a CSV. The split is stratified, keeps
+    near-duplicates and groups on one side, and is stored, so that runs compare.
+
+    Args:
+        root: folder with one sub-folder of pictures for each class; with ``table``, the folder its paths start from. Not needed
+            for predict.
+        table: CSV with the columns path, label and, if wanted, group, in place of sub-folders.
+        negatives: folder of pictures that show none of the classes; they teach the network to say so.
+        split_file: CSV in which the split is stored; read when it is there, made when it is not.
+        val: share of the pictures that validate, 0..1.
+        test: share of the pictures that test, 0..1.
+        seed: seed of the split.
+        size: side in pixels of validation, test and prediction images.
+        train_size: side in pixels of training images; a little smaller than ``size`` trains faster and predicts no worse
+            (Touvron et al., "Fixing the train-test resolution discrepancy", 2019).
+        smallest_crop: smallest share of a picture's area that a random training crop keeps, 0..1.
+        colour: strength of colour augmentation, 0..1.
+        balance: 0 draws training pictures as they come, 1 draws all classes equally often.
+        batch_size: pictures in a batch.
+        num_workers: processes that decode pictures; 0 decodes in the training process.
+        predict_paths: pictures, or folders of pictures, for ``predict``.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        table: str | None = None,
+        negatives: str | None = None,
+        split_file: str = "runs/splits/pictures.csv",
+        val: float = 0.1,
+        test: float = 0.1,
+        seed: int = 0,
+        size: int = 224,
+        train_size: int = 192,
+        smallest_crop: float = 0.35,
+        colour: float = 0.3,
+        balance: float = 0.5,
+        batch_size: int = 64,
+        num_workers: int = 2,
+        predict_paths: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["predict_paths"])
+        self.root = Path(root) if root else None
+        self.table = Path(table) if table else None
+        self.negatives = Path(negatives) if negatives else None
+        self.split_file = Path(split_file)
+        self.val, self.test, self.seed = val, test, seed
+        self.size, self.train_size = size, train_size
+        self.smallest_crop, self.colour, self.balance = smallest_crop, colour, balance
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.predict_paths = [Path(path) for path in predict_paths or []]
+        if not 0 < val < 1 or not 0 < test < 1 or val + test >= 1:
+            raise DataError(f"data.val {val} and data.test {test}: both must be above 0 and their sum below 1")
+        self.examples = read_examples(self.root, self.table) if self.root and not self.predict_paths else []
+        self.classes: list[str] = sorted({example.label for example in self.examples})
+        self._datasets: dict[Side, PictureDataset] = {}
+
+    def prepare_data(self) -> None:
+        """Make the split file if it is not there (once, on the first process)."""
+        if self.examples and not self.split_file.exists():
+            examples = self._all_examples()
+            logger.info("Looking for near-duplicates among %s pictures ...", f"{len(examples):,}")
+            write_split(self.split_file, examples, make_split(examples, val=self.val, test=self.test, seed=self.seed))
+
+    def setup(self, stage: str) -> None:
+        """Read the split and build the datasets of its three sides."""
+        if stage == "predict":
+            return
+        if not self.examples:
+            raise DataError("data.root: not given; it must be a folder with one sub-folder of pictures for each class")
+        examples = self._all_examples()
+        sides = read_split(self.split_file, examples)
+        for side in Side:
+            mine = [example for example, s in zip(examples, sides, strict=True) if s == side]
+            absent = sorted(set(self.classes) - {example.label for example in mine})
+            if absent:
+                logger.warning("%s: no picture of %s on the %s side", self.split_file, ", ".join(absent), side)
+            transform = TrainTransform(self.train_size, smallest_crop=self.smallest_crop, colour=self.colour)
+            self._datasets[side] = PictureDataset(
+                mine, self.classes, self.train_size if side == Side.TRAIN else self.size, transform if side == Side.TRAIN else None
+            )
+            logger.info("%s: %s pictures", side, f"{len(mine):,}")
+
+    def pictures(self, side: Side) -> PictureDataset:
+        """The pictures of one side, after ``setup``."""
+        return self._datasets[side]
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Augmented training pictures in a random order, rarer classes drawn more often as ``balance`` says."""
+        dataset = self._datasets[Side.TRAIN]
+        labels = [dataset.label(i) for i in range(len(dataset))]
+        counts = Counter(labels)
+        weights = [counts[label] ** -self.balance if label != NO_CLASS else len(labels) ** -self.balance for label in labels]
+        share_of_negatives = counts[NO_CLASS] / len(labels)
+        weights = _with_share(weights, [label == NO_CLASS for label in labels], share_of_negatives)
+        sampler = WeightedRandomSampler(weights, num_samples=len(dataset))
+        return self._loader(dataset, sampler=sampler, drop_last=len(dataset) > self.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        """Validation pictures, whole, in order."""
+        return self._loader(self._datasets[Side.VAL])
+
+    def test_dataloader(self) -> DataLoader[Item]:
+        """Test pictures, whole, in order."""
+        return self._loader(self._datasets[Side.TEST])
+
+    def predict_dataloader(self) -> DataLoader[UnlabelledItem]:
+        """The pictures named by ``predict_paths``, folders searched through."""
+        paths: list[Path] = []
+        for path in self.predict_paths:
+            if not path.exists():
+                raise DataError(f"{path}: no such file or folder (data.predict_paths)")
+            paths += find_pictures(path) if path.is_dir() else [path]
+        if not paths:
+            raise DataError("data.predict_paths: no picture there; name picture files or folders that hold some")
+        return DataLoader(FolderDataset(paths, self.size), batch_size=self.batch_size, num_workers=self.num_workers)
+
+    def _all_examples(self) -> list[Example]:
+        """Labelled pictures, then those that show none of the classes."""
+        if self.negatives is None:
+            return self.examples
+        if not self.negatives.is_dir():
+            raise DataError(f"{self.negatives}: no such folder (data.negatives)")
+        return self.examples + [Example(path, "") for path in find_pictures(self.negatives)]
+
+    def _loader(self, dataset: PictureDataset, sampler: WeightedRandomSampler | None = None, drop_last: bool = False) -> DataLoader[Item]:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=drop_last,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=default_collate,
+        )
+
+
+def _with_share(weights: list[float], chosen: list[bool], share: float) -> list[float]:
+    """Scale the weights of the chosen so that they make up ``share`` of the sum."""
+    total_chosen = sum(w for w, c in zip(weights, chosen, strict=True) if c)
+    total_others = sum(weights) - total_chosen
+    if total_chosen == 0 or total_others == 0:
+        return weights
+    factor = share / (1 - share) * total_others / total_chosen
+    return [w * factor if c else w for w, c in zip(weights, chosen, strict=True)]

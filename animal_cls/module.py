@@ -1,0 +1,276 @@
+"""The classifier: which animals does a picture show? A torchvision network with one sigmoid for each class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from animal_cls.composition import compose
+from animal_cls.data import NO_CLASS
+from animal_cls.network import Padding, build_network, head_of, load_weights
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, broken, or of something else; the message names the file."""
+
+
+class Classifier(LightningModule):
+    """Tells for each class whether a picture shows it: none, one or several may be present.
+
+    Trains the head first and then the whole network with a smaller rate, which forgets less of the pretrained features
+    (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution", 2022).
+
+    Args:
+        classes: class names in the order of the outputs; filled in from the data by the command line.
+        backbone: name of a torchvision classification model.
+        weights: where fit starts from: ``torchvision``, ``release``, ``none``, or a local weights file. Read by fit alone;
+            loading a checkpoint never touches it.
+        padding: ``tensorflow`` for weights that were trained with TensorFlow's SAME padding.
+        mean: per-channel mean of the input, on values 0..1.
+        std: per-channel standard deviation of the input, on values 0..1.
+        size: side in pixels of the images the network should be given when predicting.
+        head_epochs: epochs in which only the head learns.
+        head_rate: peak learning rate of the head while it learns alone.
+        rate: peak learning rate of the backbone afterwards; the head then peaks at three times this.
+        weight_decay: AdamW's, on matrices and kernels alone.
+        warmup: share of each of the two phases in which the rate rises linearly, 0..1.
+        dropout: probability that the head drops a feature, 0..1.
+        target: what a present class should score, 0..1; below 1 the network is less sure of wrong labels.
+        composed: share of each training batch composed of two pictures, so that several kinds may be present, 0..1.
+        freeze_batch_norm: keep the pretrained BatchNorm statistics.
+        channels_last: lay out tensors with channels last, which convolutions prefer (1.7 times as fast on a CPU).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        classes: list[str],
+        backbone: str = "mobilenet_v2",
+        weights: str = "torchvision",
+        padding: Padding = "torchvision",
+        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
+        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+        size: int = 224,
+        head_epochs: int = 3,
+        head_rate: float = 1e-3,
+        rate: float = 2e-4,
+        weight_decay: float = 0.05,
+        warmup: float = 0.1,
+        dropout: float = 0.2,
+        target: float = 0.95,
+        composed: float = 0.2,
+        freeze_batch_norm: bool = True,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.classes = list(classes)
+        self._build(len(self.classes))
+
+    def _build(self, outputs: int) -> None:
+        hparams = self.hparams
+        outputs = max(outputs, 1)  # predict builds the network before the checkpoint tells the classes
+        self.network = build_network(hparams["backbone"], outputs=outputs, padding=hparams["padding"])
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = hparams["dropout"]
+        # Few of many classes are present: start from that, or the first steps only learn to say no.
+        nn.init.constant_(head_of(self.network).bias, -math.log(max(outputs - 1, 1)))
+        nn.init.normal_(head_of(self.network).weight, std=0.01)
+        if hparams["channels_last"]:
+            self.network.to(memory_format=torch.channels_last)
+        self.register_buffer("mean", torch.tensor(hparams["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(hparams["std"]).view(1, 3, 1, 1) * 255, persistent=False)
+        scores = MetricCollection(
+            {
+                "top1": MulticlassAccuracy(outputs, average="micro"),
+                "top5": MulticlassAccuracy(outputs, average="micro", top_k=min(5, outputs)),
+                "macro_f1": MulticlassF1Score(outputs, average="macro"),
+            }
+        )
+        self.val_scores = scores.clone(prefix="val/")
+        self.test_scores = scores.clone(prefix="test/")
+        self.train()  # Lightning keeps the modes it finds
+
+    def setup(self, stage: str) -> None:
+        """Read the pretrained weights, when a fit starts from its beginning."""
+        resuming = self.trainer.ckpt_path is not None
+        if stage == "fit" and not resuming and self.hparams["weights"] != "none":
+            load_weights(self.network, self.hparams["weights"], backbone=self.hparams["backbone"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score images.
+
+        Args:
+            images: (B, 3, H, W), uint8 or float, RGB values 0..255.
+
+        Returns:
+            Logits (B, K), float32; a sigmoid makes them presences 0..1.
+        """
+        images = (images.to(self.mean.dtype) - self.mean) / self.std
+        if self.hparams["channels_last"]:
+            images = images.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.network(images)
+        return logits.float()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch modes; pretrained BatchNorm statistics stay frozen if they are to."""
+        super().train(mode)
+        if mode and self.hparams["freeze_batch_norm"]:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def on_train_epoch_start(self) -> None:
+        """Let the backbone learn only after the head has."""
+        tuning = self.current_epoch >= self.hparams["head_epochs"]
+        head = {id(parameter) for parameter in head_of(self.network).parameters()}
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(tuning or id(parameter) in head)
+
+    def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
+        """Binary cross-entropy of every class, summed over classes and averaged over pictures."""
+        images, presence = compose(batch["image"], self._presence(batch["label"]), share=self.hparams["composed"])
+        loss = self._loss(self(images), presence)
+        self.log("train/loss", loss, batch_size=len(images), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        """Loss over all pictures, accuracies over those that show a class."""
+        self._evaluate(batch, "val", self.val_scores)
+
+    def test_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        """As validation."""
+        self._evaluate(batch, "test", self.test_scores)
+
+    def predict_step(self, batch: Mapping[str, Any], batch_idx: int) -> list[dict[str, Any]]:
+        """Name the animals of each picture, most likely first.
+
+        Returns:
+            For each picture: path, and either an error or label (the likeliest class), presence (its probability, 0..1) and
+            animals (the five likeliest classes with theirs).
+        """
+        presences, best = self(batch["image"]).sigmoid().sort(dim=1, descending=True)
+        records: list[dict[str, Any]] = []
+        for path, error, values, order in zip(batch["path"], batch["error"], presences.tolist(), best.tolist(), strict=True):
+            if error:
+                records.append({"path": path, "error": error})
+                continue
+            animals = [{"kind": self.classes[k], "probability": round(p, 4)} for k, p in list(zip(order, values, strict=True))[:5]]
+            records.append({"path": path, "label": animals[0]["kind"], "presence": animals[0]["probability"], "animals": animals})
+        return records
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW; head first, then everything; each phase warms up, the second then falls along a cosine."""
+        hparams = self.hparams
+        head = list(head_of(self.network).parameters())
+        ids = {id(p) for p in head}
+        body = [p for p in self.network.parameters() if id(p) not in ids]
+        steps = int(self.trainer.estimated_stepping_batches)
+        epochs = max(self.trainer.max_epochs or 1, 1)
+        start = steps * min(hparams["head_epochs"], epochs) // epochs
+        groups: list[dict[str, Any]] = []
+        schedules: list[Callable[[int], float]] = []
+        for parameters, alone, peak in ((body, 0.0, hparams["rate"]), (head, hparams["head_rate"], 3 * hparams["rate"])):
+            for decays in (True, False):
+                chosen = [p for p in parameters if (p.ndim > 1) == decays]
+                if chosen:
+                    groups.append({"params": chosen, "lr": 1.0, "weight_decay": hparams["weight_decay"] * decays})
+                    schedules.append(partial(rate_at, alone=alone, peak=peak, start=start, end=steps, warmup=hparams["warmup"]))
+        scheduler = LambdaLR(AdamW(groups), schedules)
+        return {"optimizer": scheduler.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what the checkpoint is; the hyperparameters say the rest (classes in order, preprocessing, backbone)."""
+        checkpoint["task"] = "animal_cls"
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the classes from the checkpoint, or refuse to go on with others.
+
+        Raises:
+            CheckpointError: the checkpoint is of another task, or its classes are not those of the data.
+        """
+        _check_task(checkpoint, "the checkpoint")
+        stored = list(checkpoint["hyper_parameters"]["classes"])
+        if not self.classes:
+            self.classes = stored
+            self.hparams["classes"] = stored
+            self._build(len(stored))
+        elif stored != self.classes:
+            raise CheckpointError(
+                f"the checkpoint knows {len(stored)} classes ({', '.join(stored[:3])}, ...), the data have {len(self.classes)} "
+                f"({', '.join(self.classes[:3])}, ...) or another order; use the data it was trained on"
+            )
+
+    def _presence(self, labels: Tensor) -> Tensor:
+        """Multi-hot targets (B, K) of class indices (B,); all zero for NO_CLASS."""
+        presence = torch.zeros(len(labels), len(self.classes), device=labels.device)
+        shown = labels != NO_CLASS
+        presence[shown, labels[shown]] = 1.0
+        return presence
+
+    def _loss(self, logits: Tensor, presence: Tensor) -> Tensor:
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, presence * self.hparams["target"], reduction="sum")
+        return loss / len(logits)
+
+    def _evaluate(self, batch: Mapping[str, Tensor], stage: str, scores: MetricCollection) -> None:
+        logits = self(batch["image"])
+        shown = batch["label"] != NO_CLASS
+        self.log(f"{stage}/loss", self._loss(logits, self._presence(batch["label"])), batch_size=len(logits), prog_bar=True)
+        if shown.any():
+            scores.update(logits[shown], batch["label"][shown])
+            self.log_dict(scores, on_step=False, on_epoch=True, batch_size=int(shown.sum()), prog_bar=True)
+
+
+def rate_at(step: int, *, alone: float, peak: float, start: int, end: int, warmup: float) -> float:
+    """Learning rate at a step: ``alone`` before ``start``, then up to ``peak`` and down to zero at ``end`` along a cosine.
+
+    Each of the two phases begins with a linear warm-up over its share ``warmup``.
+    """
+    if step < start:
+        rising = warmup * start
+        return alone * min(1.0, (step + 1) / rising) if rising else alone
+    length = max(end - start, 1)
+    done = (step - start) / length
+    if done < warmup:
+        return peak * (step - start + 1) / (warmup * length + 1)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / (1 - warmup))))
+
+
+def load_checkpoint(file: str | Path) -> Classifier:
+    """Load a trained classifier, in eval mode, without running code from the file and without the network.
+
+    Raises:
+        CheckpointError: the file is missing, broken, or no checkpoint of a classifier.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected a checkpoint (.ckpt) of animal_cls")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
+    _check_task(content, str(path))
+    return Classifier.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+
+
+def _check_task(checkpoint: object, name: str) -> None:
+    task = checkpoint.get("task") if isinstance(checkpoint, dict) else None
+    if task != "animal_cls":
+        what = f"is of {task}" if task else "was not made by this framework"
+        raise CheckpointError(f"{name} {what}; expected a checkpoint of animal_cls")

@@ -1,0 +1,123 @@
+"""Annotated sentences for training and evaluation, and plain texts for prediction."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from animal_ner.grammar import generate
+from animal_ner.sentences import Sentence, SentenceError, read_sentences
+from animal_ner.variation import make_slips, swap_names
+
+
+class TrainingSentences(Dataset[Sentence]):
+    """Written sentences, varied anew each time they are read, followed by sentences from the grammar.
+
+    Args:
+        written: annotated sentences.
+        generated: number of sentences from the grammar; other ones in each epoch.
+        swapped: probability that a written sentence gets other animals, 0..1.
+        seed: of all that varies.
+    """
+
+    def __init__(self, written: list[Sentence], *, generated: int, swapped: float, seed: int) -> None:
+        self.written = written
+        self.generated = generated
+        self.swapped = swapped
+        self.seed = seed
+        self._chance: random.Random | None = None
+
+    def __len__(self) -> int:
+        return len(self.written) + self.generated
+
+    def __getitem__(self, i: int) -> Sentence:
+        if self._chance is None:  # in a worker: torch gives each one another seed in each epoch
+            worker = get_worker_info()
+            self._chance = random.Random(worker.seed if worker else self.seed)
+        if i >= len(self.written):
+            return make_slips(next(generate(self._chance.getrandbits(32))), self._chance)
+        sentence = self.written[i]
+        if self._chance.random() < self.swapped:
+            sentence = swap_names(sentence, self._chance)
+        return make_slips(sentence, self._chance)
+
+
+class SentenceDataModule(LightningDataModule):
+    """Sentences in JSON lines (see ``sentences.read_sentences``) and from the grammar.
+
+    Args:
+        train: files to train on; not needed for predict.
+        val: files to validate on.
+        test: files to test on.
+        generated: sentences from the grammar in each training epoch.
+        swapped: probability that a written training sentence gets other animals, 0..1.
+        seed: seed of variation and grammar.
+        batch_size: sentences in a batch.
+        predict_texts: texts for ``predict``.
+        predict_file: text file with one text a line for ``predict``.
+    """
+
+    def __init__(
+        self,
+        train: list[str] | None = None,
+        val: list[str] | None = None,
+        test: list[str] | None = None,
+        generated: int = 2000,
+        swapped: float = 0.5,
+        seed: int = 0,
+        batch_size: int = 32,
+        predict_texts: list[str] | None = None,
+        predict_file: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["predict_texts", "predict_file"])
+        self.files = {"train": train or [], "val": val or [], "test": test or []}
+        self.generated, self.swapped, self.seed = generated, swapped, seed
+        self.batch_size = batch_size
+        self.predict_texts = list(predict_texts or [])
+        self.predict_file = Path(predict_file) if predict_file else None
+        self._sentences: dict[str, list[Sentence]] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read the files that a stage needs."""
+        for side in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
+            if not self.files[side] and not (side == "train" and self.generated):
+                raise SentenceError(f"data.{side}: no file given; it takes a list of JSON-lines files of annotated sentences")
+            self._sentences[side] = [sentence for file in self.files[side] for sentence in read_sentences(Path(file))]
+
+    def sentences(self, side: str) -> list[Sentence]:
+        """The sentences of ``train``, ``val`` or ``test``, as written, after ``setup``."""
+        return self._sentences[side]
+
+    def train_dataloader(self) -> DataLoader[Sentence]:
+        """Varied and generated sentences in a random order."""
+        dataset = TrainingSentences(self._sentences["train"], generated=self.generated, swapped=self.swapped, seed=self.seed)
+        return DataLoader(dataset, batch_size=self.batch_size, shuffle=True, collate_fn=list)
+
+    def val_dataloader(self) -> DataLoader[Sentence]:
+        """Validation sentences as they are."""
+        return DataLoader(self._sentences["val"], batch_size=self.batch_size, collate_fn=list)  # type: ignore[arg-type]
+
+    def test_dataloader(self) -> DataLoader[Sentence]:
+        """Test sentences as they are."""
+        return DataLoader(self._sentences["test"], batch_size=self.batch_size, collate_fn=list)  # type: ignore[arg-type]
+
+    def transfer_batch_to_device(self, batch: list[Sentence], device: torch.device, dataloader_idx: int) -> list[Sentence]:
+        """Leave sentences as they are; each step of the tagger moves the pieces it makes of them."""
+        return batch
+
+    def predict_dataloader(self) -> DataLoader[Sentence]:
+        """The texts of ``predict_texts``, then the lines of ``predict_file``."""
+        texts = list(self.predict_texts)
+        if self.predict_file is not None:
+            try:
+                texts += self.predict_file.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SentenceError(f"{self.predict_file}: cannot be read ({error}); expected UTF-8, one text a line") from error
+        if not texts:
+            raise SentenceError("data.predict_texts, data.predict_file: no text given")
+        return DataLoader([Sentence(text) for text in texts], batch_size=self.batch_size, collate_fn=list)  # type: ignore[arg-type]

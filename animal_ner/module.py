@@ -1,0 +1,277 @@
+"""The tagger: which animals does a text name, and what does it claim of each? A transformer that tags words with BIO tags."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import AutoConfig, AutoModelForTokenClassification
+
+from animal_ner.encoder import EncoderError, find_encoder
+from animal_ner.metrics import SpanScore
+from animal_ner.sentences import Sentence
+from animal_ner.tags import TAGS, Span, spans_to_tags
+from animal_ner.text import TextError, check_text
+from animal_ner.tokens import Ids, Logits, Window, find_spans, pad, padding_id, split_words, windows
+
+IGNORED = -100  # target of the pieces that begin no word
+PART = 8  # rows of a training batch that are padded to one length
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, broken, or of something else; the message names the file."""
+
+
+class Tagger(LightningModule):
+    """Tags each word of a text with a BIO tag for one of the four claims, on any Hugging Face encoder.
+
+    Args:
+        encoder: a local folder or a name on the Hugging Face hub; looked up when a fit begins from scratch, never when a
+            checkpoint is loaded.
+        encoder_config: the encoder's configuration, as in its config.json; filled in by the module and kept in checkpoints.
+        window: most pieces of a text that are read at once; longer texts are read in overlapping windows.
+        rate: peak learning rate of the encoder.
+        head_rate: peak learning rate of the last layer.
+        weight_decay: AdamW's, on matrices alone.
+        warmup: share of the training in which the rate rises linearly, before it falls linearly to zero, 0..1.
+        dropout: probability that training drops a value, 0..1.
+        smoothing: label smoothing, 0..1.
+        freeze_words: keep the pretrained word embeddings, so that animals never seen in training stay near those that were.
+        scratch: start from random weights instead of the encoder's.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
+        encoder_config: dict[str, Any] | None = None,
+        window: int = 128,
+        rate: float = 1e-4,
+        head_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.1,
+        dropout: float = 0.1,
+        smoothing: float = 0.05,
+        freeze_words: bool = True,
+        scratch: bool = False,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.tokenizer: Tokenizer | None = None
+        if encoder_config is None:
+            files = find_encoder(encoder)
+            self.tokenizer = _read_tokenizer(files.folder / "tokenizer.json")
+            encoder_config = json.loads((files.folder / "config.json").read_text(encoding="utf-8"))
+        settings = {key: value for key, value in encoder_config.items() if key != "model_type"}
+        settings |= {"num_labels": len(TAGS), "id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
+        settings |= {
+            name: dropout
+            for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+            if name in settings
+        }
+        config = AutoConfig.for_model(encoder_config["model_type"], **settings)
+        self.hparams["encoder_config"] = json.loads(config.to_json_string(use_diff=False))
+        self.network: nn.Module = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        self.network.get_input_embeddings().requires_grad_(scratch or not freeze_words)
+        self.val_score, self.test_score = SpanScore(), SpanScore()
+        self._test_categories: dict[str, SpanScore] = defaultdict(SpanScore)
+        self.train()  # transformers returns eval mode, and Lightning keeps the modes it finds
+
+    def setup(self, stage: str) -> None:
+        """Read the encoder's weights, when a fit starts from its beginning."""
+        if stage == "fit" and self.trainer.ckpt_path is None and not self.hparams["scratch"]:
+            self.load_encoder(find_encoder(self.hparams["encoder"]).folder)
+
+    def load_encoder(self, folder: Path) -> None:
+        """Fill the encoder with the weights in a folder; the last layer stays random.
+
+        Raises:
+            EncoderError: the weights belong to another encoder.
+        """
+        source = AutoModelForTokenClassification.from_pretrained(
+            folder, config=self.network.config, dtype=torch.float32, local_files_only=True
+        )
+        problems = self.network.load_state_dict(source.state_dict(), strict=False)
+        if problems.missing_keys or problems.unexpected_keys:
+            raise EncoderError(
+                f"{folder}: its weights do not fit its config.json ({[*problems.missing_keys, *problems.unexpected_keys][:3]})"
+            )
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Score pieces.
+
+        Args:
+            ids: (B, L) int64, piece ids.
+            mask: (B, L) int64, 1 for pieces and 0 for padding.
+
+        Returns:
+            Tag logits (B, L, tags), float32, tags in the order of ``TAGS``.
+        """
+        logits: Tensor = self.network(input_ids=ids, attention_mask=mask).logits
+        return logits.float()
+
+    def read(self, texts: list[str]) -> list[list[Span]]:
+        """Find the mentions of texts; spans are in characters of the texts as given."""
+        return find_spans(self._tokenizer, texts, self._score, size=self.hparams["window"])
+
+    def training_step(self, batch: list[Sentence], batch_idx: int) -> Tensor:
+        """Cross-entropy of the tag of each word, at its first piece."""
+        rows = sorted((row for sentence in batch for row in self._rows(sentence)), key=lambda row: len(row[0].ids))
+        words = max(1, sum(len(tags) for _, tags in rows))
+        parts = [rows[at : at + PART] for at in range(0, len(rows), PART)]  # rows of like lengths, which pad less
+        loss = torch.stack([self._summed_loss(part) for part in parts]).sum() / words
+        self.log("train/loss", loss, batch_size=len(batch), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: list[Sentence], batch_idx: int) -> None:
+        """Compare predicted with annotated spans."""
+        self.val_score.update(self.read([s.text for s in batch]), [s.mentions for s in batch])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the span scores of all validation texts."""
+        self._log_scores("val", self.val_score)
+
+    def test_step(self, batch: list[Sentence], batch_idx: int) -> None:
+        """Compare predicted with annotated spans, over all texts and by category."""
+        for sentence, spans in zip(batch, self.read([s.text for s in batch]), strict=True):
+            self.test_score.to(self.device).update([spans], [sentence.mentions])
+            if sentence.category:
+                self._test_categories[sentence.category].update([spans], [sentence.mentions])
+
+    def on_test_epoch_end(self) -> None:
+        """Log the span scores of all test texts, and the F1 of each category."""
+        self._log_scores("test", self.test_score)
+        for category, score in sorted(self._test_categories.items()):
+            self.log(f"test_f1/{category}", score.compute()["f1"])
+        self._test_categories.clear()
+
+    def predict_step(self, batch: list[Sentence], batch_idx: int) -> list[dict[str, Any]]:
+        """Read texts: text and mentions (text, start, end, claim) of each, or an error."""
+        records: list[dict[str, Any]] = []
+        for sentence in batch:
+            try:
+                check_text(sentence.text)
+            except TextError as error:
+                records.append({"text": sentence.text, "error": str(error)})
+                continue
+            spans = self.read([sentence.text])[0]
+            mentions = [{"text": sentence.text[s.start : s.end], "start": s.start, "end": s.end, "claim": s.claim.value} for s in spans]
+            records.append({"text": sentence.text, "mentions": mentions})
+        return records
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW with a linear warm-up and a linear fall to zero."""
+        head = {id(p) for p in self.network.get_submodule("classifier").parameters()}
+        groups = [
+            {
+                "params": [
+                    p for p in self.network.parameters() if p.requires_grad and (id(p) in head) == is_head and (p.ndim > 1) == decays
+                ],
+                "lr": self.hparams["head_rate"] if is_head else self.hparams["rate"],
+                "weight_decay": self.hparams["weight_decay"] if decays else 0.0,
+            }
+            for is_head in (False, True)
+            for decays in (False, True)
+        ]
+        steps = int(self.trainer.estimated_stepping_batches)
+        rising = max(1, int(steps * self.hparams["warmup"]))
+        optimizer = AdamW(groups)
+        scheduler = LambdaLR(optimizer, lambda step: min((step + 1) / rising, max(0.0, (steps - step) / max(1, steps - rising))))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what the checkpoint is and keep tags and tokenizer; the hyperparameters keep the encoder's configuration."""
+        checkpoint["task"] = "animal_ner"
+        checkpoint["tags"] = list(TAGS)
+        checkpoint["tokenizer"] = self._tokenizer.to_str()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the tokenizer from the checkpoint.
+
+        Raises:
+            CheckpointError: the checkpoint is of another task or was trained with other tags.
+        """
+        _check_task(checkpoint, "the checkpoint")
+        self.tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        if self.tokenizer is None:
+            raise CheckpointError("this tagger was built from a configuration alone: load a checkpoint, or leave out encoder_config")
+        return self.tokenizer
+
+    def _rows(self, sentence: Sentence) -> list[tuple[Window, list[int]]]:
+        """The windows of a sentence with the tag of each of their words, as indices into ``TAGS``."""
+        words = split_words(self._tokenizer, sentence.text)
+        spans = [_to_words(mention, words.offsets) for mention in sentence.mentions]
+        tags = [TAGS.index(tag) for tag in spans_to_tags([span for span in spans if span], len(words))]
+        return [(row, tags[row.start : row.start + len(row.first)]) for row in windows(self._tokenizer, words, self.hparams["window"])]
+
+    def _summed_loss(self, rows: Sequence[tuple[Window, list[int]]]) -> Tensor:
+        """Cross-entropy of the words of some rows, summed."""
+        ids, mask = (torch.from_numpy(array).to(self.device) for array in pad([row for row, _ in rows], padding_id(self._tokenizer)))
+        targets = torch.full_like(ids, IGNORED)
+        for i, (row, tags) in enumerate(rows):
+            targets[i, list(row.first)] = torch.tensor(tags, device=targets.device)
+        logits = self(ids, mask).flatten(0, 1)
+        smoothing = self.hparams["smoothing"]
+        return nn.functional.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, label_smoothing=smoothing, reduction="sum")
+
+    def _score(self, ids: Ids, mask: Ids) -> Logits:
+        with torch.no_grad():
+            logits = self(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+        return np.asarray(logits.cpu().numpy(), dtype=np.float32)
+
+    def _log_scores(self, stage: str, score: SpanScore) -> None:
+        self.log_dict({f"{stage}/{name}": value for name, value in score.compute().items()}, prog_bar=False)
+        self.log(f"{stage}_f1", score.compute()["f1"], prog_bar=True, logger=False)
+        score.reset()
+
+
+def load_checkpoint(file: str | Path) -> Tagger:
+    """Load a trained tagger, in eval mode, without running code from the file and without the network.
+
+    Raises:
+        CheckpointError: the file is missing, broken, or no checkpoint of a tagger.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected a checkpoint (.ckpt) of animal_ner")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
+    _check_task(content, str(path))
+    return Tagger.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+
+
+def _check_task(checkpoint: object, name: str) -> None:
+    task = checkpoint.get("task") if isinstance(checkpoint, dict) else None
+    if task != "animal_ner":
+        what = f"is of {task}" if task else "was not made by this framework"
+        raise CheckpointError(f"{name} {what}; expected a checkpoint of animal_ner")
+    if checkpoint["tags"] != list(TAGS):  # type: ignore[index]
+        raise CheckpointError(f"{name} was trained with the tags {checkpoint['tags']}, not {list(TAGS)}")  # type: ignore[index]
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _to_words(mention: Span, offsets: tuple[tuple[int, int], ...]) -> Span | None:
+    """The words that a mention's characters touch, as a span of words; none when it touches none."""
+    touched = [i for i, (start, end) in enumerate(offsets) if start < mention.end and mention.start < end]
+    return Span(touched[0], touched[-1] + 1, mention.claim) if touched else None

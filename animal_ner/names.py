@@ -1,0 +1,166 @@
+"""From the names people give animals to kinds: a lexicon of names and groups, plurals, heads and misspellings.
+
+The lexicon is two tables beside this file: ``names.tsv`` (kind, names) and ``groups.tsv`` (names of a group, its kinds). It knows
+more kinds than any one release, so that an animal outside a release's vocabulary is known to be outside it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import TypeAlias
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+Kinds: TypeAlias = frozenset[str]
+
+NO_KINDS: Kinds = frozenset()
+EVERY_KIND = "*"
+NOT_AN_ANIMAL = "not_an_animal"  # the lexicon's kind of hot dogs and computer mice; in no vocabulary
+
+
+class Names:
+    """Leads from names to the kinds of one vocabulary.
+
+    Args:
+        vocabulary: the kinds that count, such as the classes of a release. A kind that the lexicon lacks is known by its own
+            name and its plural.
+    """
+
+    def __init__(self, vocabulary: Collection[str]) -> None:
+        self._vocabulary = frozenset(vocabulary)
+        self._own = {fold(kind): frozenset({kind}) for kind in vocabulary}
+
+    def kinds(self, name: str) -> Kinds:
+        """Kinds of the vocabulary that a name may mean; none when it names an animal outside it.
+
+        Example:
+            >>> names = Names(["cat", "dog", "sheep"])
+            >>> sorted(names.kinds("Puppies")), sorted(names.kinds("aardvark"))
+            (['dog'], [])
+        """
+        folded = fold(name)
+        kinds = (
+            self._meaning(folded) or self._meaning(_unstretch(folded, 1)) or self._meaning(_unstretch(folded, 2)) or self._misspelt(folded)
+        )
+        return self._vocabulary if EVERY_KIND in kinds else kinds & self._vocabulary
+
+    def _meaning(self, name: str) -> Kinds:
+        """Kinds of a name, of its singular, or of the longest ending of it that has some."""
+        words = name.split()
+        for start in range(len(words)):
+            kinds = self._listed(" ".join(words[start:]))
+            if kinds:
+                owner = self._listed(" ".join(words[:start])) if start and len(kinds) > 1 else NO_KINDS
+                return kinds & owner or kinds  # "leopard cub": of all that have cubs, the leopard
+        return NO_KINDS
+
+    def _listed(self, name: str) -> Kinds:
+        table = lexicon()
+        for form in singulars(name):
+            if form in table or form in self._own:
+                return table.get(form) or self._own[form]
+        return NO_KINDS
+
+    def _misspelt(self, name: str) -> Kinds:
+        """Kinds of the nearest listed name, if it is near for its length and no other kinds are as near."""
+        words = name.split()
+        for start in range(len(words)):
+            ending = " ".join(words[start:])
+            allowed = 0 if len(ending) < 4 else 1 if len(ending) < 8 else 2
+            if not allowed:
+                continue
+            choices = {**{own: own for own in self._own}, **spellings()}
+            near = process.extract(ending, choices.keys(), scorer=OSA.distance, score_cutoff=allowed, limit=None)
+            if near:
+                least = min(distance for _, distance, _ in near)
+                meanings = {self._listed(choices[found]) for found, distance, _ in near if distance == least}
+                if len(meanings) == 1:
+                    return meanings.pop()
+        return NO_KINDS
+
+
+def fold(name: str) -> str:
+    """Write a name as the lexicon does: lower case, no accents, single spaces for hyphens and underscores, no possessive."""
+    decomposed = unicodedata.normalize("NFKD", name.replace("\u2019", "'"))
+    letters = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf", "Cc"))
+    words = re.sub(r"[\s\-_#\u2010-\u2015]+", " ", letters.casefold()).strip()
+    return re.sub(r"'s?$", "", words)
+
+
+def singulars(name: str) -> Iterator[str]:
+    """The name itself, then what it may be the plural of, by the regular rules of English.
+
+    Example:
+        >>> list(singulars("ponies"))
+        ['ponies', 'pony', 'poni', 'ponie']
+    """
+    yield name
+    if name.endswith("ies"):
+        yield name[:-3] + "y"
+    if name.endswith("ves"):
+        yield name[:-3] + "f"
+        yield name[:-3] + "fe"
+    if name.endswith("es"):
+        yield name[:-2]
+    if name.endswith("s") and not name.endswith("ss"):
+        yield name[:-1]
+
+
+def plural(name: str) -> str:
+    """The regular plural of a name: the inverse of ``singulars``.
+
+    Example:
+        >>> plural("pony"), plural("fox"), plural("wolf"), plural("cow")
+        ('ponies', 'foxes', 'wolves', 'cows')
+    """
+    if re.search(r"[^aeiou]y$", name):
+        return name[:-1] + "ies"
+    if re.search(r"(s|x|z|ch|sh)$", name):
+        return name + "es"
+    if re.search(r"[^f](lf|eaf)$", name):
+        return name[:-1] + "ves"
+    return name + "s"
+
+
+@cache
+def lexicon() -> Mapping[str, Kinds]:
+    """Every listed name with the kinds it may mean; a group's name with all its kinds, ``*`` standing for every one."""
+    table: dict[str, set[str]] = defaultdict(set)
+    for kind, names in _rows("names.tsv"):
+        for name in names.split("; "):
+            table[name].add(kind)
+    for names, kinds in _rows("groups.tsv"):
+        for name in names.split("; "):
+            table[name].update(kinds.split())
+    return MappingProxyType({name: frozenset(kinds) for name, kinds in table.items()})
+
+
+@cache
+def spellings() -> Mapping[str, str]:
+    """Every listed name and its regular plural, with the listed name."""
+    return MappingProxyType({**{plural(name): name for name in lexicon()}, **{name: name for name in lexicon()}})
+
+
+def lexicon_kinds() -> Kinds:
+    """Every kind that the lexicon knows."""
+    return frozenset(kind for kind, _ in _rows("names.tsv"))
+
+
+def _rows(file: str) -> Iterator[tuple[str, str]]:
+    text = resources.files("animal_ner").joinpath(file).read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            left, right = line.split("\t")
+            yield left.strip("; "), right.strip("; ")
+
+
+def _unstretch(name: str, letters: int) -> str:
+    """Shorten runs of three or more equal letters: "kittyyy" -> "kitty", or with two letters "sheeeep" -> "sheep"."""
+    return re.sub(r"(.)\1{2,}", r"\1" * letters, name)

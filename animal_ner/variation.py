@@ -1,0 +1,105 @@
+"""Variations of a sentence that keep its meaning: other animals, and the slips of people who type."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+
+from animal_ner.names import EVERY_KIND, NO_KINDS, NOT_AN_ANIMAL, fold, lexicon, plural, singulars
+from animal_ner.sentences import Sentence
+from animal_ner.tags import Span
+
+
+def swap_names(sentence: Sentence, chance: random.Random) -> Sentence:
+    """Put other animals in a sentence, so that a tagger learns how an animal is spoken of and not a list of names.
+
+    Equal names are swapped for equal ones and plurals for plurals, and "a" becomes "an" where it must. Names of groups and names
+    that the lexicon lacks stay, as does a sentence without a name to swap.
+    """
+    names = {sentence.text[m.start : m.end] for m in sentence.mentions}
+    swaps = {name: other for name in sorted(names) if (other := _another(name, chance))}
+    return replace_spans(sentence, {m: swaps.get(sentence.text[m.start : m.end], "") for m in sentence.mentions})
+
+
+def replace_spans(sentence: Sentence, replacements: Mapping[Span, str]) -> Sentence:
+    """Write other texts in the place of mentions; an empty one leaves the mention as it is."""
+    text, at, mentions = "", 0, []
+    for mention in sentence.mentions:
+        new = replacements.get(mention) or sentence.text[mention.start : mention.end]
+        text += _article_for(sentence.text[at : mention.start], new)
+        mentions.append(Span(len(text), len(text) + len(new), mention.claim))
+        text += new
+        at = mention.end
+    return Sentence(text + sentence.text[at:], tuple(mentions), sentence.category)
+
+
+def make_slips(sentence: Sentence, chance: random.Random) -> Sentence:
+    """Type a sentence as people do: now and then without final mark, without apostrophes, or with a name misspelt."""
+    if chance.random() < 0.15 and sentence.text[-1:] in ".!?" and not any(m.end == len(sentence.text) for m in sentence.mentions):
+        sentence = Sentence(sentence.text[:-1], sentence.mentions, sentence.category)
+    if chance.random() < 0.06:
+        sentence = _without_apostrophes(sentence)
+    if sentence.mentions and chance.random() < 0.06:
+        slipped = chance.choice(sentence.mentions)
+        sentence = replace_spans(sentence, {slipped: misspell(sentence.text[slipped.start : slipped.end], chance)})
+    return sentence
+
+
+def misspell(name: str, chance: random.Random) -> str:
+    """Swap, drop or double one letter inside a name of five letters or more."""
+    if len(name) < 5:
+        return name
+    i = chance.randrange(1, len(name) - 2)
+    if not name[i : i + 2].isalpha():
+        return name
+    return chance.choice((name[:i] + name[i + 1] + name[i] + name[i + 2 :], name[:i] + name[i + 1 :], name[: i + 1] + name[i:]))
+
+
+def _without_apostrophes(sentence: Sentence) -> Sentence:
+    """Drop the apostrophes between mentions: "isn't" -> "isnt"."""
+    text, at, mentions = "", 0, []
+    for mention in sentence.mentions:
+        text += re.sub(r"(?<=\w)['\u2019](?=\w)", "", sentence.text[at : mention.start])
+        mentions.append(Span(len(text), len(text) + mention.end - mention.start, mention.claim))
+        text += sentence.text[mention.start : mention.end]
+        at = mention.end
+    rest = sentence.text[at:]
+    keep = 1 if mentions else 0  # the possessive of the last mention stays
+    return Sentence(text + rest[:keep] + re.sub(r"(?<=\w)['\u2019](?=\w)", "", rest[keep:]), tuple(mentions), sentence.category)
+
+
+def _article_for(before: str, name: str) -> str:
+    """Text before a name, its indefinite article made to fit the name."""
+    match = re.search(r"\b([Aa])n?( )$", before)
+    if match is None:
+        return before
+    return before[: match.start()] + match[1] + ("n" if re.match(r"[aeiouAEIOU](?!u)|8|11", name) else "") + " "
+
+
+def _another(name: str, chance: random.Random) -> str:
+    """Another animal's name in the same number and case, or "" when the name is none of one single kind."""
+    forms = list(singulars(fold(name)))
+    listed = next((i for i, form in enumerate(forms) if len(lexicon().get(form, NO_KINDS)) == 1), None)
+    if listed is None:
+        return ""
+    other = any_name(chance)
+    other = other if listed == 0 else plural(other)
+    return other.upper() if name.isupper() and len(name) > 1 else other.capitalize() if name[0].isupper() else other
+
+
+def any_name(chance: random.Random) -> str:
+    """Name of any kind, every kind as likely: its own name, or one of at most two words that means it alone."""
+    kind = chance.choice(sorted(_names_of()))
+    return chance.choice(_names_of()[kind]) if chance.random() < 0.5 else kind.replace("_", " ")
+
+
+@cache
+def _names_of() -> Mapping[str, tuple[str, ...]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, kinds in lexicon().items():
+        if len(kinds) == 1 and name.count(" ") < 2 and name.isascii():
+            names[min(kinds)].append(name)
+    return {kind: tuple(listed) for kind, listed in names.items() if kind not in (EVERY_KIND, NOT_AN_ANIMAL)}

@@ -1,0 +1,15 @@
+"""Text and picture -> verdict: is what the text says about the animals in the picture true?
+
+>>> from verifier import Verifier
+>>> verifier = Verifier()
+>>> verifier.verify("There is a cat in the picture.", "notebooks/example.jpg").answer
+True
+
+Importing this package loads neither torch nor transformers.
+"""
+
+from animal_ner.tags import Claim
+from verifier.decision import Animal, InputError, Mention, Reason, Verdict, decide
+from verifier.pipeline import Verifier
+
+__all__ = ["Animal", "Claim", "InputError", "Mention", "Reason", "Verdict", "Verifier", "decide"]

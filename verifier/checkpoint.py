@@ -1,0 +1,56 @@
+"""The two models as Lightning checkpoints, in place of a release's. The only part of inference that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animal_cls import module as classifier
+from animal_cls.calibration import Calibration
+from animal_cls.picture import Pixels
+from animal_ner import module as tagger
+from animal_ner.tags import Span
+from verifier.decision import InputError
+from verifier.release import Manifest
+
+
+class CheckpointReader:
+    """A tagger from a checkpoint."""
+
+    def __init__(self, file: str | Path) -> None:
+        try:
+            self.module = tagger.load_checkpoint(file)
+        except tagger.CheckpointError as error:
+            raise InputError(str(error)) from error
+
+    def read(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Spans of each text, in characters of the text as given."""
+        return self.module.read(list(texts))
+
+
+class CheckpointLooker:
+    """A classifier from a checkpoint, calibrated as the release is if it knows the release's kinds."""
+
+    def __init__(self, file: str | Path, manifest: Manifest | None = None) -> None:
+        try:
+            self.module = classifier.load_checkpoint(file)
+        except classifier.CheckpointError as error:
+            raise InputError(str(error)) from error
+        self.kinds = tuple(self.module.classes)
+        self.size = int(self.module.hparams["size"])
+        fits = manifest is not None and manifest.kinds == self.kinds
+        self._calibration = manifest.calibration if manifest is not None and fits else Calibration()
+
+    def look(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
+        """Calibrated presences 0..1, shape (N, kinds), of images (size, size, 3), uint8."""
+        return self._calibration.presence(self.logits(images))
+
+    def logits(self, images: Sequence[Pixels]) -> NDArray[np.float32]:
+        """Logits (N, kinds) of images (size, size, 3), uint8."""
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            return np.asarray(self.module(batch).numpy(), dtype=np.float32)

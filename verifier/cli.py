@@ -1,0 +1,89 @@
+"""Command line of scripts/verify.py: true or false on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from verifier.bulk import verify_table
+from verifier.decision import InputError, Verdict
+from verifier.pipeline import Verifier
+
+BAD_INPUT = 2
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Verify a text and a picture, or a table of pairs.
+
+    Returns:
+        The exit code: 0, or 1 for a false answer with ``--exit-code``, or 2 for bad input.
+    """
+    options = _parser().parse_args(args)
+    try:
+        if (options.pairs is None) == (options.text is None):
+            raise InputError("give either --text and --image, or --pairs and --output")
+        if options.pairs is not None:
+            return _verify_table(options)
+        if options.image is None:
+            raise InputError("--image: missing; name the picture that the text speaks of")
+        verdict = _verifier(options).verify(options.text, options.image)
+    except InputError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return BAD_INPUT
+    print(json.dumps(verdict_as_json(verdict), ensure_ascii=False) if options.json else str(verdict.answer).lower())
+    return int(options.exit_code and not verdict.answer)
+
+
+def verdict_as_json(verdict: Verdict) -> dict[str, object]:
+    """A verdict as one JSON object, probabilities rounded to four digits, with the reason in a sentence as ``explanation``."""
+    return {
+        "answer": verdict.answer,
+        "probability": round(verdict.probability, 4),
+        "reason": verdict.reason.value,
+        "explanation": verdict.reason.sentence,
+        "mentions": [asdict(mention) for mention in verdict.mentions],
+        "animals": [{"kind": animal.kind, "probability": round(animal.probability, 4)} for animal in verdict.animals],
+    }
+
+
+def _verify_table(options: argparse.Namespace) -> int:
+    if options.output is None:
+        raise InputError("--output: missing; name the .csv or .jsonl file to write")
+    errors = verify_table(_verifier(options), options.pairs, options.output)
+    if errors:
+        print(f"verify: {errors:,} rows could not be verified; see the column 'error' of {options.output}", file=sys.stderr)
+    return 0
+
+
+def _verifier(options: argparse.Namespace) -> Verifier:
+    if options.ner_checkpoint or options.cls_checkpoint:
+        return Verifier.from_checkpoints(ner=options.ner_checkpoint, cls=options.cls_checkpoint, release=options.release)
+    return Verifier(options.release)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="verify.py",
+        description="Is what a text says about the animals in a picture true? Prints true or false.",
+    )
+    one = parser.add_argument_group("one pair")
+    one.add_argument("--text", help="a message about the picture: 'There is a cow and a horse.', 'isn't that a foal?'")
+    one.add_argument("--image", type=Path, help="the picture: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")
+    one.add_argument("--json", action="store_true", help="print a JSON object with probability, reason, mentions and animals")
+    one.add_argument("--exit-code", action="store_true", help="exit with 1 when the answer is false (bad input always exits with 2)")
+    many = parser.add_argument_group("many pairs")
+    many.add_argument("--pairs", type=Path, metavar="CSV", help="a table with the columns text and image; others are kept")
+    many.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to write its rows with answer, probability, reason and error (.csv or .jsonl)"
+    )
+    models = parser.add_argument_group("models")
+    models.add_argument("--release", type=Path, metavar="DIR", help="a release made by scripts/export.py, in place of the shipped one")
+    models.add_argument("--ner-checkpoint", type=Path, metavar="CKPT", help="a checkpoint of animal_ner, in place of the release's tagger")
+    models.add_argument(
+        "--cls-checkpoint", type=Path, metavar="CKPT", help="a checkpoint of animal_cls, in place of the release's classifier"
+    )
+    return parser

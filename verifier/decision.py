@@ -1,0 +1,151 @@
+"""The decision: from what a text claims and what a picture shows to a verdict. Pure functions, no files, no models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from animal_ner.tags import Claim
+
+
+class InputError(ValueError):
+    """Input that cannot be verified; the message names what was wrong and what would be right."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """An animal that a text names: what it says, where (character offsets, ``end`` exclusive), its claim and its kinds.
+
+    ``kinds`` are in alphabetical order; none means an animal outside the vocabulary.
+    """
+
+    text: str
+    start: int
+    end: int
+    claim: Claim
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Animal:
+    """A kind with the calibrated probability, 0..1, that the picture shows it."""
+
+    kind: str
+    probability: float
+
+
+class Reason(StrEnum):
+    """Why a verdict is as it is."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    DENIED_ANIMAL_SEEN = "denied animal in the picture"
+    NO_CLAIM = "no claim in the text"
+    UNKNOWN_ANIMAL = "unknown animal"
+    NO_ANIMAL_SEEN = "no known animal in the picture"
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words for people."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Reason.AGREES: "The picture shows what the text says.",
+    Reason.DISAGREES: "The picture does not show an animal that the text says it shows.",
+    Reason.DENIED_ANIMAL_SEEN: "The picture shows an animal that the text says it does not show.",
+    Reason.NO_CLAIM: "The text claims nothing about animals in the picture.",
+    Reason.UNKNOWN_ANIMAL: "The text names an animal that this release does not know.",
+    Reason.NO_ANIMAL_SEEN: "No animal that this release knows was seen in the picture.",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a text and a picture.
+
+    Attributes:
+        answer: whether what the text says about the animals in the picture is true.
+        probability: that it is true, 0..1.
+        reason: the rule that settled it.
+        mentions: what the text says, in reading order.
+        animals: what the picture shows, likeliest first.
+    """
+
+    answer: bool
+    probability: float
+    reason: Reason
+    mentions: tuple[Mention, ...]
+    animals: tuple[Animal, ...]
+
+
+def decide(*, mentions: Sequence[Mention], presence: Mapping[str, float], threshold: float, seen_from: float, shown: int = 5) -> Verdict:
+    """Tell whether what the mentions claim holds for a picture.
+
+    PRESENT mentions must all be shown, ABSENT ones must all be missing, and of the EITHER ones at least one must be shown. Kinds are
+    taken as independent given the picture, so that the probabilities of these conditions multiply; a condition that another one
+    implies counts once, and a kind that is denied satisfies nothing.
+
+    Args:
+        mentions: what the text says, in reading order; may be empty.
+        presence: calibrated probability 0..1 that the picture shows each kind, for every kind of the release.
+        threshold: probability of truth, 0..1, from which the answer is true; fitted on validation pairs.
+        seen_from: presence, 0..1, from which an animal counts as seen in the reason; the answer does not depend on it.
+        shown: number of animals, likeliest first, that the verdict lists.
+
+    Returns:
+        The verdict, with the first rule that settled it as its reason.
+
+    Raises:
+        InputError: a mention names a kind that ``presence`` lacks.
+    """
+    foreign = {kind for mention in mentions for kind in mention.kinds} - presence.keys()
+    if foreign:
+        raise InputError(f"mentions name kinds that the picture was not searched for: {', '.join(sorted(foreign))}")
+    ranking = sorted(presence.items(), key=lambda item: (-item[1], item[0]))[:shown]
+    animals = tuple(Animal(kind, probability) for kind, probability in ranking)
+
+    def verdict(probability: float, reason: Reason) -> Verdict:
+        return Verdict(probability >= threshold and reason is Reason.AGREES, probability, reason, tuple(mentions), animals)
+
+    present, absent, either = (
+        [mention for mention in mentions if mention.claim == claim] for claim in (Claim.PRESENT, Claim.ABSENT, Claim.EITHER)
+    )
+    # 1. A text that claims nothing is not true of any picture.
+    if not present and not absent and not either:
+        return verdict(0.0, Reason.NO_CLAIM)
+    # 2. What must be shown cannot be confirmed when the release does not know what it looks like. An unknown animal that is denied
+    #    is not among the kinds that can be seen, and an unknown alternative leaves it to the others.
+    if any(not mention.kinds for mention in present) or (either and not any(mention.kinds for mention in either)):
+        return verdict(0.0, Reason.UNKNOWN_ANIMAL)
+
+    denied = frozenset(kind for mention in absent for kind in mention.kinds)
+    wanted = {frozenset(mention.kinds) for mention in present}
+    if either:
+        wanted.add(frozenset(kind for mention in either for kind in mention.kinds))
+    wanted = {kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)}
+    lacks = 1.0 - shown_any(denied, presence)
+    shows = [shown_any(kinds - denied, presence) for kinds in wanted]
+    truth = lacks * math.prod(shows)
+
+    # 3. All conditions hold together surely enough.
+    if truth >= threshold:
+        return verdict(truth, Reason.AGREES)
+    # 4. Otherwise the weakest condition says why.
+    if lacks <= min(shows, default=1.0):
+        return verdict(truth, Reason.DENIED_ANIMAL_SEEN)
+    if max(presence.values(), default=0.0) < seen_from:
+        return verdict(truth, Reason.NO_ANIMAL_SEEN)
+    return verdict(truth, Reason.DISAGREES)
+
+
+def shown_any(kinds: Collection[str], presence: Mapping[str, float]) -> float:
+    """Probability 0..1 that a picture shows at least one of some kinds, taken as independent: 1 - product of (1 - p).
+
+    Example:
+        >>> shown_any({"cat", "dog"}, {"cat": 0.5, "dog": 0.5, "owl": 0.9})
+        0.75
+    """
+    return 1.0 - math.prod(1.0 - presence[kind] for kind in kinds)

@@ -1,0 +1,238 @@
+"""From two checkpoints to a release: ONNX models that are checked against the checkpoints before anything is written."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import yaml
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import Tensor, nn
+
+from animal_cls.calibration import fit_calibration
+from animal_cls.data import NO_CLASS, DataError, PictureDataModule, PictureDataset
+from animal_cls.picture import load_picture
+from animal_cls.split import Side, SplitError
+from animal_ner.data import SentenceDataModule
+from animal_ner.metrics import SpanScore
+from animal_ner.sentences import Sentence, SentenceError
+from animal_ner.tags import TAGS
+from verifier.checkpoint import CheckpointLooker, CheckpointReader
+from verifier.decision import InputError
+from verifier.release import FILES, MANIFEST, Manifest, Release, digest
+from verifier.runtime import OnnxLooker, OnnxReader
+from verifier.validation import fit_seen_from, fit_threshold, simulated_claims
+
+SMALL = 4096  # tensors of fewer values stay float32: they are nothing in size
+MAX_LOGIT_DIFFERENCE = 0.1  # classifier, float16 weights against float32: a tenth of a logit moves a presence by 0.025 at most
+MAX_F1_LOSS = 0.005  # tagger, int8 against float32
+
+
+class _ClassifierGraph(nn.Module):
+    """What is exported of a classifier: uint8 images (N, 3, S, S) in, logits (N, K) out."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.module(images)
+        return logits
+
+
+def export(ner: Path, cls: Path, output: Path) -> Manifest:
+    """Make a release of two checkpoints.
+
+    The calibration, the threshold and the metrics come from the validation data that the checkpoints were trained with, which must
+    still be where it was.
+
+    Args:
+        ner: checkpoint of animal_ner.
+        cls: checkpoint of animal_cls.
+        output: folder to make; an existing release there is replaced once the new one is whole.
+
+    Returns:
+        The manifest of the new release.
+
+    Raises:
+        InputError: a checkpoint or its data cannot be used, or an exported model answers differently from its checkpoint.
+    """
+    reader, looker = CheckpointReader(ner), CheckpointLooker(cls)
+    sentences, pictures = _validation_sentences(ner), _validation_pictures(cls)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        made = Path(folder) / "release"
+        made.mkdir()
+        (made / "tokenizer.json").write_text(reader.module.tokenizer.to_str(), encoding="utf-8")  # type: ignore[union-attr]
+        _export_tagger(reader, made / "tagger.onnx")
+        _export_classifier(looker, made / "classifier.onnx")
+
+        images = [load_picture(example.path, looker.size) for example in pictures.examples]
+        logits = np.concatenate([looker.logits(images[at : at + 64]) for at in range(0, len(images), 64)])
+        labels = np.array([pictures.label(i) for i in range(len(pictures))])
+        shown = labels[:, None] == np.arange(len(looker.kinds))
+        calibration = fit_calibration(logits, shown)
+        presence = calibration.presence(logits)
+        probability, truth = simulated_claims(presence, labels, seed=0)
+        manifest = Manifest(
+            tags=TAGS,
+            kinds=looker.kinds,
+            size=looker.size,
+            window=int(reader.module.hparams["window"]),
+            calibration=calibration,
+            threshold=fit_threshold(probability, truth),
+            seen_from=fit_seen_from(presence, labels),
+            sha256={name: digest((made / name).read_bytes()) for name in FILES},
+            training={"animal_ner": _origin(ner), "animal_cls": _origin(cls)},
+        )
+        (made / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        release = Release(made)
+        manifest.training["animal_ner"]["validation"] = _check_tagger(OnnxReader(release), reader, sentences)
+        manifest.training["animal_cls"]["validation"] = _check_classifier(OnnxLooker(release), images, logits, labels, manifest)
+        manifest.training["simulated_claims"] = {"accuracy": round(float(((probability >= manifest.threshold) == truth).mean()), 4)}
+        (made / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        if output.exists():
+            shutil.rmtree(output)
+        made.replace(output)
+    return manifest
+
+
+def _export_tagger(reader: CheckpointReader, file: Path) -> None:
+    """Pieces and mask, int64 (B, L) -> logits (B, L, tags), with int8 weights."""
+    ids = torch.ones(2, 16, dtype=torch.long)
+    dynamic = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=2, max=int(reader.module.hparams["window"]))}
+    full = file.with_suffix(".float32.onnx")
+    _to_onnx(reader.module, (ids, torch.ones_like(ids)), full, ["ids", "mask"], (dynamic, dynamic))
+    quantize_dynamic(full, file, weight_type=QuantType.QInt8, per_channel=True)
+    full.unlink()
+
+
+def _export_classifier(looker: CheckpointLooker, file: Path) -> None:
+    """Images, uint8 (N, 3, S, S) -> logits (N, K), with float16 weights under their torch names."""
+    images = torch.zeros(2, 3, looker.size, looker.size, dtype=torch.uint8)
+    module = looker.module
+    module.hparams["channels_last"] = False  # a layout for torch alone
+    _to_onnx(_ClassifierGraph(module), (images,), file, ["images"], ({0: torch.export.Dim("batch", min=1)},))
+    model = onnx.load(file)
+    for tensor in model.graph.initializer:
+        tensor.name, old = tensor.name.removeprefix("module."), tensor.name
+        for node in model.graph.node:
+            node.input[:] = [tensor.name if name == old else name for name in node.input]
+    onnx.save(_halve(model), file)
+
+
+def _to_onnx(module: nn.Module, example: tuple[Tensor, ...], file: Path, inputs: list[str], dynamic: Any) -> None:
+    torch.onnx.export(
+        module.eval(), example, file, input_names=inputs, output_names=["logits"], dynamic_shapes=dynamic,
+        dynamo=True, external_data=False, optimize=True, verbose=False,
+    )  # fmt: skip
+
+
+def _halve(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large float32 tensors as float16 and cast them back in the graph, which is done once, when the model is loaded."""
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= SMALL:
+            name, values = tensor.name, numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name))
+            for node in model.graph.node:
+                node.input[:] = [f"{name}.float32" if given == name else given for given in node.input]
+            casts.append(helper.make_node("Cast", [name], [f"{name}.float32"], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _check_tagger(exported: OnnxReader, reader: CheckpointReader, sentences: Sequence[Sentence]) -> dict[str, float]:
+    """Scores of the exported tagger on the validation sentences, if they are those of the checkpoint."""
+    scores = []
+    for model in (exported, reader):
+        score = SpanScore()
+        score.update(model.read([sentence.text for sentence in sentences]), [sentence.mentions for sentence in sentences])
+        scores.append({name: round(float(value), 4) for name, value in score.compute().items()})
+    if scores[1]["f1"] - scores[0]["f1"] > MAX_F1_LOSS:
+        raise InputError(
+            f"tagger.onnx: span F1 {scores[0]['f1']} on the validation sentences, the checkpoint has {scores[1]['f1']}; nothing was written"
+        )
+    return scores[0] | {"f1_of_checkpoint": scores[1]["f1"], "sentences": len(sentences)}
+
+
+def _check_classifier(
+    exported: OnnxLooker, images: Sequence[NDArray[np.uint8]], logits: NDArray[np.float32], labels: NDArray[np.int64], manifest: Manifest
+) -> dict[str, float]:
+    """Scores of the exported classifier on the validation pictures, if its presences are those of the checkpoint."""
+    presence = np.concatenate([exported.look(images[at : at + 64]) for at in range(0, len(images), 64)])
+    expected = manifest.calibration.presence(logits)
+    difference = float(np.abs(presence - expected).max())
+    if difference > MAX_LOGIT_DIFFERENCE / 4 * manifest.calibration.scale:
+        raise InputError(f"classifier.onnx: a presence differs by {difference:.3f} from the checkpoint's; nothing was written")
+    animals = labels != NO_CLASS
+    return {
+        "top1": round(float((presence[animals].argmax(axis=1) == labels[animals]).mean()), 4),
+        "top1_of_checkpoint": round(float((logits[animals].argmax(axis=1) == labels[animals]).mean()), 4),
+        "pictures": len(images),
+    }
+
+
+def _validation_sentences(checkpoint: Path) -> list[Sentence]:
+    data = SentenceDataModule(**_data_hparams(checkpoint))
+    try:
+        data.setup("validate")
+    except SentenceError as error:
+        raise InputError(f"{checkpoint}: its validation sentences are needed: {error}") from error
+    return data.sentences("val")
+
+
+def _validation_pictures(checkpoint: Path) -> PictureDataset:
+    try:
+        data = PictureDataModule(**_data_hparams(checkpoint))
+        data.prepare_data()
+        data.setup("validate")
+    except (DataError, SplitError) as error:
+        raise InputError(f"{checkpoint}: its validation pictures are needed: {error}") from error
+    return data.pictures(Side.VAL)
+
+
+def _data_hparams(checkpoint: Path) -> dict[str, Any]:
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return dict(content.get("datamodule_hyper_parameters", {}))
+
+
+def _origin(checkpoint: Path) -> dict[str, Any]:
+    """The configuration that a checkpoint was trained with, if it lies beside the checkpoint."""
+    config = checkpoint.parent.parent / "config.yaml"
+    return {"config": yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Command line of scripts/export.py."""
+    parser = argparse.ArgumentParser(
+        prog="export.py", description="Make a release of two checkpoints: checked ONNX models and all that inference needs."
+    )
+    parser.add_argument("--ner-checkpoint", type=Path, required=True, metavar="CKPT", help="checkpoint of animal_ner")
+    parser.add_argument("--cls-checkpoint", type=Path, required=True, metavar="CKPT", help="checkpoint of animal_cls")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the release, such as verifier/weights")
+    options = parser.parse_args(args)
+    try:
+        manifest = export(options.ner_checkpoint, options.cls_checkpoint, options.output)
+    except InputError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    size = sum(path.stat().st_size for path in options.output.iterdir())
+    print(f"{options.output}: {len(manifest.kinds)} kinds, {size / 1e6:.1f} MB, threshold {manifest.threshold:.3f}")
+    for model in ("animal_ner", "animal_cls"):
+        print(f"  {model}: {manifest.training[model]['validation']}")
+    print(f"  simulated claims: {manifest.training['simulated_claims']}")
+    return 0

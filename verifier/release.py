@@ -1,0 +1,118 @@
+"""The release: the exported models as files that say what they are and prove that they are whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from animal_cls.calibration import Calibration
+from animal_ner.tags import TAGS
+from verifier.decision import InputError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+FILES = ("tagger.onnx", "classifier.onnx", "tokenizer.json")
+MAX_FILE_BYTES = 512 * 1024 * 1024
+SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a release is.
+
+    Attributes:
+        tags: tags of the tagger in the order of its logits.
+        kinds: kinds in the order of the classifier's logits.
+        size: side in pixels of the classifier's images.
+        window: most pieces that the tagger reads at once.
+        calibration: from the classifier's logits to presences.
+        threshold: probability of truth, 0..1, from which an answer is true.
+        seen_from: presence, 0..1, from which an animal counts as seen.
+        sha256: digest of each file, by name.
+        training: the configurations that trained both models, and the metrics and data they were measured on.
+    """
+
+    tags: tuple[str, ...]
+    kinds: tuple[str, ...]
+    size: int
+    window: int
+    calibration: Calibration
+    threshold: float
+    seen_from: float
+    sha256: dict[str, str]
+    training: dict[str, Any]
+
+    def to_json(self) -> str:
+        """The manifest as it is stored."""
+        return json.dumps({"format": FORMAT} | asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read a stored manifest.
+
+        Raises:
+            ValueError: it is not one, or one of another format.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+            raise ValueError(f"not a manifest of format {FORMAT}")
+        try:
+            fields |= {"tags": tuple(fields["tags"]), "kinds": tuple(fields["kinds"]), "calibration": Calibration(**fields["calibration"])}
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a field is missing or of the wrong type ({error})") from error
+
+
+class Release:
+    """A release directory whose files are checked against the manifest when they are read.
+
+    Args:
+        folder: the directory; the one that travels with the package when none is given.
+
+    Raises:
+        InputError: it is no release, or its tags are not those of this version.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = SHIPPED if folder is None else Path(folder)
+        if self.folder.is_file():
+            what = "a training checkpoint" if self.folder.suffix == ".ckpt" else "a file"
+            raise InputError(f"{self.folder}: {what}, not a release; give a folder made by scripts/export.py")
+        if not (self.folder / MANIFEST).is_file():
+            raise InputError(f"{self.folder}: not a release (no {MANIFEST} there); scripts/export.py makes one")
+        if self.manifest.tags != TAGS:
+            raise InputError(f"{self.folder}: made for the tags {', '.join(self.manifest.tags)}; this version has {', '.join(TAGS)}")
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the release says of itself."""
+        try:
+            return Manifest.from_json((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.folder / MANIFEST}: cannot be read ({error}); export the release again") from error
+
+    def bytes_of(self, name: str) -> bytes:
+        """The content of one of the release's files, whose SHA-256 is what the manifest says.
+
+        Raises:
+            InputError: the file is missing, too large, or another one than was exported.
+        """
+        path = self.folder / name
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise InputError(f"{path}: more than {MAX_FILE_BYTES:,} bytes; no file of a release is that large")
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); the release is incomplete") from error
+        if digest(content) != self.manifest.sha256.get(name):
+            raise InputError(f"{path}: SHA-256 differs from the manifest's; the file was damaged or exchanged")
+        return content
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of some bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

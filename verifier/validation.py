@@ -1,0 +1,73 @@
+"""Fitting what turns probabilities into answers, on validation pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animal_ner.tags import Claim
+from verifier.decision import Mention, decide
+
+NO_CLASS = -1
+
+
+def simulated_claims(
+    presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Probabilities of truth that claims about validation pictures get, and whether they are true.
+
+    Each picture meets as many true as false claims of each sort: that its own kind, or another one, is PRESENT or ABSENT, or that one
+    of two kinds is shown (EITHER). Other kinds are drawn evenly.
+
+    Args:
+        presence: (N, K) calibrated presences.
+        labels: (N,) index of the kind shown, -1 for none; pictures without an animal are left out.
+        seed: of the other kinds.
+
+    Returns:
+        Probabilities and truths, both (M,).
+    """
+    chance = np.random.default_rng(seed)
+    probabilities, truths = [], []
+    for row, label in zip(presence, labels, strict=True):
+        if label == NO_CLASS:
+            continue
+        by_kind = {str(k): float(p) for k, p in enumerate(row)}
+        other, another = ((label + 1 + chance.choice(len(row) - 1, size=2, replace=len(row) < 3)) % len(row)).tolist()
+        for claim, kinds, truth in (
+            (Claim.PRESENT, [label], True),
+            (Claim.PRESENT, [other], False),
+            (Claim.ABSENT, [label], False),
+            (Claim.ABSENT, [other], True),
+            (Claim.EITHER, [label, other], True),
+            (Claim.EITHER, [other, another], False),
+        ):
+            mentions = [Mention("", 0, 0, claim, (str(kind),)) for kind in kinds]
+            probabilities.append(decide(mentions=mentions, presence=by_kind, threshold=0.5, seen_from=0.5).probability)
+            truths.append(truth)
+    return np.array(probabilities), np.array(truths)
+
+
+def fit_threshold(probability: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """The threshold that answers most claims right; the middle of them if several do.
+
+    Args:
+        probability: (M,) of truth, 0..1.
+        truth: (M,) whether each claim is true.
+    """
+    candidates = np.linspace(0.01, 0.99, 99)
+    accuracy = np.array([((probability >= candidate) == truth).mean() for candidate in candidates])
+    best = candidates[accuracy >= accuracy.max() - 1e-12]
+    return round(float(np.median(best)), 4)
+
+
+def fit_seen_from(presence: NDArray[np.float64], labels: NDArray[np.int64], *, accepted: float = 0.95) -> float:
+    """The largest presence that this share of the pictures with an animal reach.
+
+    Args:
+        presence: (N, K) calibrated presences.
+        labels: (N,) index of the kind shown, -1 for none.
+        accepted: share of the pictures with an animal, 0..1.
+    """
+    largest = presence[labels != NO_CLASS].max(axis=1)
+    return round(float(np.quantile(largest, 1.0 - accepted)), 4)
