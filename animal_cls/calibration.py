@@ -46,6 +46,7 @@ def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_], *, s
         gradient = x @ (p - target)
         hessian = (x * (p * (1 - p))) @ x.T + 1e-9 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
+        step /= max(1.0, float(np.abs(step).max()))  # where sigmoids are flat, a whole Newton step leaps far too far
         size = 1.0
         while size > 1e-6 and cost(weights - size * step) > cost(weights):
             size /= 2

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from animal_cls.data import DataError, PictureDataModule
-from animal_cls.module import CheckpointError, Classifier
+from animal_cls.module import CheckpointError, Classifier, check_checkpoint
 from animal_cls.network import WeightsError
 from animal_cls.picture import PictureError
 from animal_cls.split import SplitError
@@ -46,11 +46,29 @@ class ClassifierCLI(LightningCLI):
         """Link the classes of the data to the model."""
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Refuse a checkpoint of something else before its hyperparameters are read.
+
+        Raises:
+            CheckpointError: it is missing, broken or of something else, or none is given to a command that needs one.
+        """
+        super().parse_arguments(parser, args)
+        command = self.config.get("subcommand")
+        if command is None:  # the command line only builds its parts (run=False)
+            return
+        checkpoint = self.config[command].get("ckpt_path")
+        if checkpoint and checkpoint not in {"best", "last", "hpc"}:
+            check_checkpoint(checkpoint)
+        if not checkpoint and command != "fit":
+            raise CheckpointError(f"{command} needs a trained classifier: give its checkpoint as --ckpt_path")
+
     def before_instantiate_classes(self) -> None:
         """Make predict print JSON lines and leave no log."""
         if self.subcommand == "predict":
             trainer = self.config.predict.trainer
             trainer.logger = False
+            if trainer.callbacks is None:
+                trainer.enable_progress_bar = False  # the bar that Lightning adds writes to stdout
             trainer.callbacks = [*(trainer.callbacks or []), PredictionPrinter()]
             self.config.predict.return_predictions = False
 

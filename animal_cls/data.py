@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -69,17 +70,24 @@ def read_examples(root: Path, table: Path | None = None) -> list[Example]:
 def _read_table(root: Path, table: Path) -> list[Example]:
     if not table.is_file():
         raise DataError(f"{table}: no such file; data.table must be a CSV with the columns path,label[,group]")
-    with table.open(newline="", encoding="utf-8-sig") as stream:
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table}: not UTF-8 text ({error.reason} at byte {error.start}); save the table as UTF-8") from error
+    with io.StringIO(text, newline="") as stream:
         rows = csv.DictReader(stream)
         if not {"path", "label"} <= set(rows.fieldnames or ()):
             raise DataError(f"{table}: columns are {rows.fieldnames}; path and label are needed, group is optional")
         examples = []
+        line_of: dict[Path, int] = {}
         for number, row in enumerate(rows, start=2):
             if not row["path"] or not row["label"]:
                 raise DataError(f"{table}, line {number}: path or label is empty")
             path = root / row["path"]
             if not path.is_file():
                 raise DataError(f"{table}, line {number}: {path}: no such file")
+            if line_of.setdefault(path, number) != number:
+                raise DataError(f"{table}, line {number}: {path} is on line {line_of[path]} already; a picture has one label")
             examples.append(Example(path, row["label"], row.get("group") or ""))
     return examples
 
@@ -167,6 +175,8 @@ class PictureDataModule(LightningDataModule):
         val: share of the pictures that validate, 0..1.
         test: share of the pictures that test, 0..1.
         seed: seed of the split.
+        test_only: patterns of paths (as in ``*/web_*.jpg``) that only test, such as whole sources; ``val`` and ``test`` are shares of the
+            other pictures, and ``test`` may then be 0.
         size: side in pixels of validation, test and prediction images.
         train_size: side in pixels of training images; a little smaller than ``size`` trains faster and predicts no worse
             (Touvron et al., "Fixing the train-test resolution discrepancy", 2019).
@@ -187,6 +197,7 @@ class PictureDataModule(LightningDataModule):
         val: float = 0.1,
         test: float = 0.1,
         seed: int = 0,
+        test_only: list[str] | None = None,
         size: int = 224,
         train_size: int = 192,
         smallest_crop: float = 0.35,
@@ -203,11 +214,12 @@ class PictureDataModule(LightningDataModule):
         self.negatives = Path(negatives) if negatives else None
         self.split_file = Path(split_file)
         self.val, self.test, self.seed = val, test, seed
+        self.test_only = list(test_only or [])
         self.size, self.train_size = size, train_size
         self.smallest_crop, self.colour, self.balance = smallest_crop, colour, balance
         self.batch_size, self.num_workers = batch_size, num_workers
         self.predict_paths = [Path(path) for path in predict_paths or []]
-        if not 0 < val < 1 or not 0 < test < 1 or val + test >= 1:
+        if not 0 < val < 1 or not 0 <= test < 1 or val + test >= 1 or not (test or test_only):
             raise DataError(f"data.val {val} and data.test {test}: both must be above 0 and their sum below 1")
         self.examples = read_examples(self.root, self.table) if self.root and not self.predict_paths else []
         self.classes: list[str] = sorted({example.label for example in self.examples})
@@ -218,7 +230,8 @@ class PictureDataModule(LightningDataModule):
         if self.examples and not self.split_file.exists():
             examples = self._all_examples()
             logger.info("Looking for near-duplicates among %s pictures ...", f"{len(examples):,}")
-            write_split(self.split_file, examples, make_split(examples, val=self.val, test=self.test, seed=self.seed))
+            sides = make_split(examples, val=self.val, test=self.test, seed=self.seed, test_only=self.test_only)
+            write_split(self.split_file, examples, sides)
 
     def setup(self, stage: str) -> None:
         """Read the split and build the datasets of its three sides."""

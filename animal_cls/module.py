@@ -53,8 +53,8 @@ class Classifier(LightningModule):
         channels_last: lay out tensors with channels last, which convolutions prefer (1.7 times as fast on a CPU).
     """
 
-    mean: Tensor
-    std: Tensor
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Classifier(LightningModule):
 
     def _build(self, outputs: int) -> None:
         hparams = self.hparams
-        outputs = max(outputs, 1)  # predict builds the network before the checkpoint tells the classes
+        outputs = max(outputs, 2)  # predict builds the network before the checkpoint tells the classes
         self.network = build_network(hparams["backbone"], outputs=outputs, padding=hparams["padding"])
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
@@ -93,8 +93,8 @@ class Classifier(LightningModule):
         nn.init.normal_(head_of(self.network).weight, std=0.01)
         if hparams["channels_last"]:
             self.network.to(memory_format=torch.channels_last)
-        self.register_buffer("mean", torch.tensor(hparams["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(hparams["std"]).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("pixel_mean", torch.tensor(hparams["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(hparams["std"]).view(1, 3, 1, 1) * 255, persistent=False)
         scores = MetricCollection(
             {
                 "top1": MulticlassAccuracy(outputs, average="micro"),
@@ -106,10 +106,10 @@ class Classifier(LightningModule):
         self.test_scores = scores.clone(prefix="test/")
         self.train()  # Lightning keeps the modes it finds
 
-    def setup(self, stage: str) -> None:
-        """Read the pretrained weights, when a fit starts from its beginning."""
+    def on_fit_start(self) -> None:
+        """Read the pretrained weights, when a fit starts from its beginning: a checkpoint to go on from is restored by now."""
         resuming = self.trainer.ckpt_path is not None
-        if stage == "fit" and not resuming and self.hparams["weights"] != "none":
+        if not resuming and self.hparams["weights"] != "none":
             load_weights(self.network, self.hparams["weights"], backbone=self.hparams["backbone"])
 
     def forward(self, images: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class Classifier(LightningModule):
         Returns:
             Logits (B, K), float32; a sigmoid makes them presences 0..1.
         """
-        images = (images.to(self.mean.dtype) - self.mean) / self.std
+        images = (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
         if self.hparams["channels_last"]:
             images = images.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.network(images)
@@ -242,6 +242,8 @@ def rate_at(step: int, *, alone: float, peak: float, start: int, end: int, warmu
 
     Each of the two phases begins with a linear warm-up over its share ``warmup``.
     """
+    if step >= end:
+        return 0.0
     if step < start:
         rising = warmup * start
         return alone * min(1.0, (step + 1) / rising) if rising else alone
@@ -258,6 +260,16 @@ def load_checkpoint(file: str | Path) -> Classifier:
     Raises:
         CheckpointError: the file is missing, broken, or no checkpoint of a classifier.
     """
+    check_checkpoint(file)
+    return Classifier.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
+
+
+def check_checkpoint(file: str | Path) -> None:
+    """See that a file is a checkpoint of a classifier.
+
+    Raises:
+        CheckpointError: the file is missing, broken, or no checkpoint of a classifier.
+    """
     path = Path(file)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a checkpoint (.ckpt) of animal_cls")
@@ -266,7 +278,6 @@ def load_checkpoint(file: str | Path) -> Classifier:
     except Exception as error:
         raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
     _check_task(content, str(path))
-    return Classifier.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
 
 
 def _check_task(checkpoint: object, name: str) -> None:

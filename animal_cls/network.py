@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
@@ -27,8 +27,9 @@ def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvisio
     Args:
         backbone: a name that ``torchvision.models.get_model`` knows, such as ``mobilenet_v2``.
         outputs: number of logits.
-        padding: ``tensorflow`` makes the stride-2 3x3 convolutions pad (0, 1, 0, 1) (left, right, top, bottom) as networks
-            trained with TensorFlow's SAME padding expect; with torchvision's symmetric padding their accuracy drops.
+        padding: ``tensorflow`` makes the stride-2 3x3 convolutions pad (0, 1, 0, 1) (left, right, top, bottom), or 1 all round
+            when a side is odd, as networks trained with TensorFlow's SAME padding expect; with torchvision's symmetric padding
+            their accuracy drops.
 
     Returns:
         A module that maps float images (B, 3, H, W) to logits (B, outputs).
@@ -37,15 +38,13 @@ def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvisio
         WeightsError: torchvision has no such classification model.
     """
     if backbone not in models.list_models(module=models):
-        raise WeightsError(
-            f"backbone {backbone!r}: not one of torchvision's classification models ({', '.join(models.list_models(module=models)[:5])}, ...)"
-        )
+        raise WeightsError(f"backbone {backbone!r}: not a classification model of torchvision's; mobilenet_v2 is one")
     network = models.get_model(backbone, weights=None, num_classes=outputs)
     if padding == "tensorflow":
         for module in network.modules():
             if isinstance(module, nn.Conv2d) and module.stride == (2, 2) and module.kernel_size == (3, 3):
                 module.padding = (0, 0)
-                module.register_forward_pre_hook(_pad_right_and_bottom)
+                module.register_forward_pre_hook(_pad_same)
     return cast("nn.Module", network)
 
 
@@ -55,12 +54,6 @@ def head_of(network: nn.Module) -> nn.Linear:
     if not linear:
         raise WeightsError(f"{type(network).__name__} ends in no linear layer; choose another backbone")
     return linear[-1]
-
-
-def backbone_parameters(network: nn.Module) -> Iterator[nn.Parameter]:
-    """All parameters below the head."""
-    head = {id(parameter) for parameter in head_of(network).parameters()}
-    return (parameter for parameter in network.parameters() if id(parameter) not in head)
 
 
 def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
@@ -76,7 +69,7 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
     Raises:
         WeightsError: the weights cannot be had or belong to another network.
     """
-    state = _read_weights(weights, backbone)
+    state = _unfold_batch_norm(network, _read_weights(weights, backbone))
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     head = {id(p) for p in head_of(network).parameters()}
@@ -84,7 +77,7 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
     missing = [name for name in own if name not in fitting and name not in head_names and not name.endswith("num_batches_tracked")]
     if missing:
         raise WeightsError(
-            f"{weights}: not the weights of {backbone} ({len(missing)} of {len(own)} tensors missing or of another shape, first {missing[0]})"
+            f"{weights}: not the weights of {backbone} ({len(missing)} of {len(own)} tensors are not there, first {missing[0]})"
         )
     network.load_state_dict(fitting, strict=False)
 
@@ -93,7 +86,7 @@ def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:
     if weights == "torchvision":
         try:
             return dict(models.get_model_weights(backbone).DEFAULT.get_state_dict(progress=True, check_hash=True))
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # no network; a hash that is not the file's
             raise WeightsError(
                 f"weights: torchvision's {backbone} could not be downloaded ({error}); give a local file or 'release'"
             ) from error
@@ -123,6 +116,23 @@ def _read_onnx(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("network."): value.float() for name, value in tensors.items() if value.is_floating_point()}
 
 
+def _unfold_batch_norm(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give BatchNorm layers the biases that an export folded into the convolutions before them.
+
+    An exported convolution carries scale and shift of the BatchNorm after it (as ``<name>.weight_bias``). With mean 0, variance
+    1 - eps, weight 1 and that bias the layer gives what was exported.
+    """
+    layers = [(name, m) for name, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    unfolded = dict(state)
+    for (convolution, _), (name, norm) in pairwise(layers):
+        bias = unfolded.pop(f"{convolution}.weight_bias", None)
+        if bias is not None and isinstance(norm, nn.BatchNorm2d):
+            one = torch.ones_like(bias)
+            values = {"weight": one, "bias": bias, "running_mean": 0 * one, "running_var": (1 - norm.eps) * one}
+            unfolded |= {f"{name}.{key}": value for key, value in values.items()}
+    return unfolded
+
+
 def release_classifier() -> Path:
     """Where the classifier of the shipped release lies; the verifier is looked up, not imported."""
     spec = importlib.util.find_spec("verifier")
@@ -131,5 +141,6 @@ def release_classifier() -> Path:
     return Path(spec.submodule_search_locations[0]) / "weights" / "classifier.onnx"
 
 
-def _pad_right_and_bottom(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (nn.functional.pad(inputs[0], (0, 1, 0, 1)),)
+def _pad_same(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    height, width = inputs[0].shape[2:]
+    return (nn.functional.pad(inputs[0], (width % 2, 1, height % 2, 1)),)

@@ -17,7 +17,6 @@ from PIL import (
     AvifImagePlugin,  # noqa: F401  (importing a plugin registers its format)
     Image,
     ImageOps,
-    MpoImagePlugin,  # noqa: F401
     TiffImagePlugin,  # noqa: F401
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
@@ -26,7 +25,7 @@ from PIL import (
 Pixels: TypeAlias = NDArray[np.uint8]
 PictureSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | Pixels"
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter gigabyte of RGB)
 
@@ -107,7 +106,7 @@ def load_picture(source: PictureSource, size: int) -> Pixels:
 
 def find_pictures(folder: Path) -> list[Path]:
     """All picture files below a folder, by suffix, in sorted order; hidden files are left out."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
 def _as_seen(image: Image.Image) -> Image.Image:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -121,8 +122,19 @@ def assign_sides(labels: Sequence[str], cluster_of: Sequence[int], *, shares: Ma
     return sides
 
 
-def make_split(examples: Sequence[Example], *, val: float, test: float, seed: int) -> list[Side]:
+def make_split(examples: Sequence[Example], *, val: float, test: float, seed: int, test_only: Sequence[str] = ()) -> list[Side]:
     """Split labelled pictures by ``assign_sides``, near-duplicates (by fingerprint) and groups kept on one side.
+
+    Args:
+        examples: the pictures.
+        val: share of the pictures for validation, 0..1.
+        test: share of the pictures for testing, 0..1.
+        seed: of the order among clusters of one size.
+        test_only: patterns of paths (as in ``*/web_*.jpg``) that are for testing alone, with all that must stay together with
+            them; the shares count among the others.
+
+    Returns:
+        The side of each picture.
 
     Raises:
         PictureError: a picture cannot be read.
@@ -130,7 +142,17 @@ def make_split(examples: Sequence[Example], *, val: float, test: float, seed: in
     pairs = near_duplicates(np.stack([fingerprint(example.path) for example in examples]))
     cluster_of = clusters(len(examples), pairs, [example.group for example in examples])
     shares = {Side.TRAIN: 1.0 - val - test, Side.VAL: val, Side.TEST: test}
-    return assign_sides([example.label for example in examples], cluster_of, shares=shares, seed=seed)
+    held = {
+        cluster
+        for cluster, example in zip(cluster_of, examples, strict=True)
+        if any(fnmatch(example.path.as_posix(), pattern) for pattern in test_only)
+    }
+    others = [i for i, cluster in enumerate(cluster_of) if cluster not in held]
+    sides = [Side.TEST] * len(examples)
+    assigned = assign_sides([examples[i].label for i in others], [cluster_of[i] for i in others], shares=shares, seed=seed)
+    for i, side in zip(others, assigned, strict=True):
+        sides[i] = side
+    return sides
 
 
 def write_split(file: Path, examples: Sequence[Example], sides: Sequence[Side]) -> None:
@@ -148,10 +170,13 @@ def read_split(file: Path, examples: Sequence[Example]) -> list[Side]:
     """Read the side of each example from a stored split.
 
     Raises:
-        SplitError: the file and the examples do not tell of the same pictures and labels.
+        SplitError: the file and the examples do not tell of the same pictures and labels, or it is no split.
     """
     with file.open(newline="", encoding="utf-8") as stream:
-        rows = {row["path"]: row for row in csv.DictReader(stream)}
+        reader = csv.DictReader(stream)
+        if not {"path", "label", "split"} <= set(reader.fieldnames or ()):
+            raise SplitError(f"{file}: columns are {reader.fieldnames}; a split has path, label and split")
+        rows = {row["path"]: row for row in reader}
     remedy = f"delete {file} to split anew, or name another split file"
     sides = []
     for example in examples:
@@ -160,6 +185,8 @@ def read_split(file: Path, examples: Sequence[Example]) -> list[Side]:
             raise SplitError(f"{file}: says nothing of {example.path}; {remedy}")
         if row["label"] != example.label:
             raise SplitError(f"{file}: {example.path} is {row['label']!r} there and {example.label!r} in the data; {remedy}")
+        if row["split"] not in set(Side):
+            raise SplitError(f"{file}: {example.path} is on the side {row['split']!r}; sides are {', '.join(Side)}")
         sides.append(Side(row["split"]))
     if rows:
         raise SplitError(f"{file}: {len(rows)} pictures of it are not in the data, first {next(iter(rows))}; {remedy}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
-from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError
-from animal_ner.module import CheckpointError, Tagger
+from animal_ner.module import CheckpointError, Tagger, check_checkpoint
 from animal_ner.sentences import SentenceError
 
 
@@ -39,7 +40,23 @@ class PredictionPrinter(BasePredictionWriter):
 
 
 class TaggerCLI(LightningCLI):
-    """LightningCLI whose predict prints JSON lines."""
+    """LightningCLI whose predict prints JSON lines, and whose checkpoints are checked before anything starts."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Refuse a checkpoint that is none of a tagger, and to evaluate or predict without one.
+
+        Raises:
+            CheckpointError: the message names the file, or the flag that is missing.
+        """
+        super().parse_arguments(parser, args)
+        command = self.config.get("subcommand")
+        if command is None:  # the command line only builds its parts (run=False)
+            return
+        checkpoint = self.config[command].ckpt_path
+        if checkpoint:
+            check_checkpoint(Path(checkpoint))
+        elif command != "fit":
+            raise CheckpointError(f"{command} needs a trained tagger: --ckpt_path=FILE.ckpt")
 
     def before_instantiate_classes(self) -> None:
         """Make predict print JSON lines and leave no log."""

@@ -37,16 +37,13 @@ def find_encoder(name: str) -> EncoderFiles:
         name: a folder with config.json, tokenizer.json and model.safetensors, or a name on the hub.
 
     Raises:
-        EncoderError: it is nowhere, or the package holds other weights than the published ones.
+        EncoderError: it is nowhere, a file of it is missing, or the package holds other weights than the published ones.
     """
     folder = Path(name)
     if folder.is_dir():
-        missing = [file for file in FILES if not (folder / file).is_file()]
-        if missing:
-            raise EncoderError(f"encoder {folder}: {', '.join(missing)} missing in that folder")
-        return EncoderFiles(folder, "folder")
+        return EncoderFiles(_complete(folder), "folder")
     try:
-        return EncoderFiles(Path(snapshot_download(name, allow_patterns=list(FILES))), "hub")
+        folder = Path(snapshot_download(name, allow_patterns=list(FILES)))
     except (OSError, ValueError) as error:  # no network, no such name, no such cache
         packaged = _packaged(name)
         if packaged:
@@ -59,6 +56,14 @@ def find_encoder(name: str) -> EncoderFiles:
         raise EncoderError(
             f"encoder {name!r}: no such folder, and the hub could not be reached or has none ({type(error).__name__}); {remedy}"
         ) from error
+    return EncoderFiles(_complete(folder), "hub")
+
+
+def _complete(folder: Path) -> Path:
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    if missing:
+        raise EncoderError(f"encoder {folder}: {', '.join(missing)} missing in that folder")
+    return folder
 
 
 def _packaged(name: str) -> EncoderFiles | None:
@@ -67,7 +72,7 @@ def _packaged(name: str) -> EncoderFiles | None:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None
-    folder = Path(spec.submodule_search_locations[0]) / "model"
+    folder = _complete(Path(spec.submodule_search_locations[0]) / "model")
     with (folder / "model.safetensors").open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != PACKAGED_SHA256:

@@ -394,4 +394,8 @@ def _groups() -> tuple[str, ...]:
     kinds = {kind.replace("_", " ") for kind in lexicon_kinds()}
     everyday = "animal creature critter beast bird insect bug fish reptile amphibian mammal rodent primate ape feline canine"
     pairs = ("big cat", "farm animal", "sea creature", "bird of prey", "wild animal", "sea bird", "great ape")
-    return tuple(name for name in (*everyday.split(), "marsupial", "crustacean", "mollusc", "arachnid", *pairs) if name in lexicon() and name not in kinds)
+    return tuple(
+        name
+        for name in (*everyday.split(), "marsupial", "crustacean", "mollusc", "arachnid", *pairs)
+        if name in lexicon() and name not in kinds
+    )

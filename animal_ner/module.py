@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import AutoConfig, AutoModelForTokenClassification
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForTokenClassification
 
 from animal_ner.encoder import EncoderError, find_encoder
 from animal_ner.metrics import SpanScore
@@ -68,10 +69,11 @@ class Tagger(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.tokenizer: Tokenizer | None = None
+        self._encoder_folder: Path | None = None  # none in a tagger that comes from a checkpoint
         if encoder_config is None:
-            files = find_encoder(encoder)
-            self.tokenizer = _read_tokenizer(files.folder / "tokenizer.json")
-            encoder_config = json.loads((files.folder / "config.json").read_text(encoding="utf-8"))
+            self._encoder_folder = find_encoder(encoder).folder
+            self.tokenizer = _read_tokenizer(self._encoder_folder / "tokenizer.json")
+            encoder_config = _read_config(self._encoder_folder / "config.json")
         settings = {key: value for key, value in encoder_config.items() if key != "model_type"}
         settings |= {"num_labels": len(TAGS), "id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
         settings |= {
@@ -89,23 +91,33 @@ class Tagger(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Read the encoder's weights, when a fit starts from its beginning."""
-        if stage == "fit" and self.trainer.ckpt_path is None and not self.hparams["scratch"]:
-            self.load_encoder(find_encoder(self.hparams["encoder"]).folder)
+        if stage == "fit" and self._encoder_folder is not None and not self.hparams["scratch"]:
+            self.load_encoder(self._encoder_folder)
 
     def load_encoder(self, folder: Path) -> None:
         """Fill the encoder with the weights in a folder; the last layer stays random.
 
         Raises:
-            EncoderError: the weights belong to another encoder.
+            EncoderError: the weights cannot be read or belong to another encoder.
         """
-        source = AutoModelForTokenClassification.from_pretrained(
-            folder, config=self.network.config, dtype=torch.float32, local_files_only=True
-        )
-        problems = self.network.load_state_dict(source.state_dict(), strict=False)
-        if problems.missing_keys or problems.unexpected_keys:
-            raise EncoderError(
-                f"{folder}: its weights do not fit its config.json ({[*problems.missing_keys, *problems.unexpected_keys][:3]})"
+        try:
+            source, report = AutoModelForTokenClassification.from_pretrained(
+                folder,
+                config=self.network.config,
+                dtype=torch.float32,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # an encoder that tagged something else before has another last layer
+                output_loading_info=True,
             )
+        except (OSError, SafetensorError) as error:
+            raise EncoderError(f"{folder / 'model.safetensors'}: not weights that can be read ({error})") from error
+        inner = source.base_model_prefix
+        unfilled = sorted(
+            key for key in report["missing_keys"] | {key for key, *_ in report["mismatched_keys"]} if key.startswith(f"{inner}.")
+        )
+        if unfilled:
+            raise EncoderError(f"{folder}: its weights do not fit its config.json ({', '.join(unfilled[:3])})")
+        self.network.get_submodule(inner).load_state_dict(source.get_submodule(inner).state_dict())
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Score pieces.
@@ -245,14 +257,23 @@ def load_checkpoint(file: str | Path) -> Tagger:
         CheckpointError: the file is missing, broken, or no checkpoint of a tagger.
     """
     path = Path(file)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected a checkpoint (.ckpt) of animal_ner")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
-    _check_task(content, str(path))
+    check_checkpoint(path)
     return Tagger.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+
+
+def check_checkpoint(file: Path) -> None:
+    """Make sure that a file is a checkpoint of a tagger, without running code from it.
+
+    Raises:
+        CheckpointError: the file is missing, broken, or no checkpoint of a tagger.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"{file}: no such file; expected a checkpoint (.ckpt) of animal_ner")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{file}: not a checkpoint that can be read ({type(error).__name__})") from error
+    _check_task(content, str(file))
 
 
 def _check_task(checkpoint: object, name: str) -> None:
@@ -265,10 +286,23 @@ def _check_task(checkpoint: object, name: str) -> None:
 
 
 def _read_tokenizer(file: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise EncoderError(f"{file}: not a tokenizer that can be read ({error})") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EncoderError(f"{file}: not JSON ({error})") from error
+    if not isinstance(config, dict) or config.get("model_type") not in CONFIG_MAPPING:
+        raise EncoderError(f"{file}: expected the configuration of an encoder, with its model_type (such as bert)")
+    return config
 
 
 def _to_words(mention: Span, offsets: tuple[tuple[int, int], ...]) -> Span | None:

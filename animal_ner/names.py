@@ -99,7 +99,7 @@ def singulars(name: str) -> Iterator[str]:
 
     Example:
         >>> list(singulars("ponies"))
-        ['ponies', 'pony', 'poni', 'ponie']
+        ['ponies', 'pony', 'ponie', 'poni']
     """
     yield name
     if name.endswith("ies"):
@@ -107,10 +107,10 @@ def singulars(name: str) -> Iterator[str]:
     if name.endswith("ves"):
         yield name[:-3] + "f"
         yield name[:-3] + "fe"
+    if name.endswith("s") and not name.endswith("ss"):
+        yield name[:-1]  # before the next: "kites" are kites, not kits
     if name.endswith("es"):
         yield name[:-2]
-    if name.endswith("s") and not name.endswith("ss"):
-        yield name[:-1]
 
 
 def plural(name: str) -> str:

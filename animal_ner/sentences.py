@@ -37,7 +37,7 @@ def read_sentences(file: Path) -> list[Sentence]:
     if not file.is_file():
         raise SentenceError(f"{file}: no such file; expected JSON lines with text and mentions")
     sentences = []
-    with file.open(encoding="utf-8") as stream:
+    with file.open("rb") as stream:  # bytes, so that a line that is no UTF-8 is refused by its number
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 try:

@@ -53,7 +53,7 @@ def split_words(tokenizer: Tokenizer, text: str) -> Words:
         elif begin < end:
             offsets.append((begin, end))
             pieces.append([piece])
-        before = word
+            before = word
     return Words(tuple(offsets), tuple(tuple(p) for p in pieces))
 
 

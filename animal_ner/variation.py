@@ -82,7 +82,7 @@ def _article_for(before: str, name: str) -> str:
 def _another(name: str, chance: random.Random) -> str:
     """Another animal's name in the same number and case, or "" when the name is none of one single kind."""
     forms = list(singulars(fold(name)))
-    listed = next((i for i, form in enumerate(forms) if len(lexicon().get(form, NO_KINDS)) == 1), None)
+    listed = next((i for i, form in enumerate(forms) if len(lexicon().get(form, NO_KINDS) - {EVERY_KIND}) == 1), None)
     if listed is None:
         return ""
     other = any_name(chance)

@@ -16,7 +16,7 @@ from animal_ner.sentences import Sentence, write_sentences
 from animal_ner.tags import Claim, Span
 
 COLOURS = {"cat": (200, 60, 60), "dog": (60, 200, 60), "owl": (60, 60, 200)}
-WORDS = "there is are no a an the in this picture cat dog owl cats dogs or and not only it ? . , ' s t isn of here but".split()
+SPELT_WHOLE = "there is are no a an the in this picture cat dog owl cats dogs or and not only it isn of here but ? . , '"
 
 
 def _picture(colour: tuple[int, int, int], seed: int, size: tuple[int, int]) -> Image.Image:
@@ -51,8 +51,8 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a very small BERT of random weights: config.json, tokenizer.json and model.safetensors."""
     folder = tmp_path_factory.mktemp("encoder")
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *dict.fromkeys([*WORDS, *letters]), *(f"##{letter}" for letter in letters)]
-    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *dict.fromkeys([*SPELT_WHOLE.split(), *letters]), *(f"##{letter}" for letter in letters)]
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))  # noqa: S106
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])

@@ -2,7 +2,7 @@
 
 >>> from verifier import Verifier
 >>> verifier = Verifier()
->>> verifier.verify("There is a cat in the picture.", "notebooks/example.jpg").answer
+>>> verifier.verify("There is a cat in the picture.", "notebooks/cat.jpg").answer
 True
 
 Importing this package loads neither torch nor transformers.

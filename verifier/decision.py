@@ -127,14 +127,13 @@ def decide(*, mentions: Sequence[Mention], presence: Mapping[str, float], thresh
         wanted.add(frozenset(kind for mention in either for kind in mention.kinds))
     wanted = {kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)}
     lacks = 1.0 - shown_any(denied, presence)
-    shows = [shown_any(kinds - denied, presence) for kinds in wanted]
-    truth = lacks * math.prod(shows)
+    truth = lacks * math.prod(shown_any(kinds - denied, presence) for kinds in wanted)
 
     # 3. All conditions hold together surely enough.
     if truth >= threshold:
         return verdict(truth, Reason.AGREES)
     # 4. Otherwise the weakest condition says why.
-    if lacks <= min(shows, default=1.0):
+    if lacks <= min((shown_any(kinds, presence) for kinds in wanted), default=1.0):
         return verdict(truth, Reason.DENIED_ANIMAL_SEEN)
     if max(presence.values(), default=0.0) < seen_from:
         return verdict(truth, Reason.NO_ANIMAL_SEEN)

@@ -38,18 +38,6 @@ MAX_LOGIT_DIFFERENCE = 0.1  # classifier, float16 weights against float32: a ten
 MAX_F1_LOSS = 0.005  # tagger, int8 against float32
 
 
-class _ClassifierGraph(nn.Module):
-    """What is exported of a classifier: uint8 images (N, 3, S, S) in, logits (N, K) out."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.module(images)
-        return logits
-
-
 def export(ner: Path, cls: Path, output: Path) -> Manifest:
     """Make a release of two checkpoints.
 
@@ -120,15 +108,9 @@ def _export_tagger(reader: CheckpointReader, file: Path) -> None:
 def _export_classifier(looker: CheckpointLooker, file: Path) -> None:
     """Images, uint8 (N, 3, S, S) -> logits (N, K), with float16 weights under their torch names."""
     images = torch.zeros(2, 3, looker.size, looker.size, dtype=torch.uint8)
-    module = looker.module
-    module.hparams["channels_last"] = False  # a layout for torch alone
-    _to_onnx(_ClassifierGraph(module), (images,), file, ["images"], ({0: torch.export.Dim("batch", min=1)},))
-    model = onnx.load(file)
-    for tensor in model.graph.initializer:
-        tensor.name, old = tensor.name.removeprefix("module."), tensor.name
-        for node in model.graph.node:
-            node.input[:] = [tensor.name if name == old else name for name in node.input]
-    onnx.save(_halve(model), file)
+    looker.module.hparams["channels_last"] = False  # a layout for torch alone
+    _to_onnx(looker.module, (images,), file, ["images"], ({0: torch.export.Dim("batch", min=1)},))
+    onnx.save(_halve(onnx.load(file)), file)
 
 
 def _to_onnx(module: nn.Module, example: tuple[Tensor, ...], file: Path, inputs: list[str], dynamic: Any) -> None:

@@ -33,7 +33,7 @@ class Verifier:
 
     Example:
         >>> from verifier import Verifier
-        >>> verdict = Verifier().verify("There is a cat in the picture.", "notebooks/example.jpg")
+        >>> verdict = Verifier().verify("There is a cat in the picture.", "notebooks/cat.jpg")
         >>> verdict.answer, verdict.reason.value
         (True, 'agrees')
     """

@@ -1,0 +1,230 @@
+"""Where pictures come from: folders, tables, negatives; and how they are drawn."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from animal_cls.data import NO_CLASS, DataError, FolderDataset, PictureDataModule, read_examples
+from animal_cls.picture import PictureError
+from animal_cls.split import Side, SplitError, read_split
+
+
+@pytest.fixture
+def module(picture_folder, negatives_folder, tmp_path):
+    """A data module of the three colours and the grey pictures, split and set up; options may be changed."""
+
+    def build(**options):
+        given = {"size": 24, "train_size": 16, "batch_size": 8, "num_workers": 0, "val": 0.2, "test": 0.2}
+        given |= {"root": str(picture_folder), "negatives": str(negatives_folder), "split_file": str(tmp_path / "split.csv")}
+        data = PictureDataModule(**(given | options))
+        data.prepare_data()
+        data.setup("fit")
+        return data
+
+    return build
+
+
+def write_table(file, rows, header=("path", "label", "group"), **options):
+    with file.open("w", newline="", **options) as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return file
+
+
+def test_a_folder_s_sub_folders_are_the_classes(picture_folder):
+    examples = read_examples(picture_folder)
+    assert len(examples) == 36
+    assert all(example.path.parent.name == example.label for example in examples)
+    assert PictureDataModule(root=str(picture_folder)).classes == ["cat", "dog", "owl"]
+
+
+def test_hidden_folders_and_other_files_are_no_classes(picture_folder, tmp_path):
+    shutil.copytree(picture_folder, tmp_path / "pictures")
+    (tmp_path / "pictures" / ".thumbnails").mkdir()
+    shutil.copy(picture_folder / "cat" / "0.jpg", tmp_path / "pictures" / ".thumbnails" / "0.jpg")
+    (tmp_path / "pictures" / "notes.txt").write_text("notes")
+    (tmp_path / "pictures" / "cat" / "notes.txt").write_text("notes")
+    (tmp_path / "pictures" / "empty").mkdir()
+    assert [(e.label, e.path.name) for e in read_examples(tmp_path / "pictures")] == [
+        (e.label, e.path.name) for e in read_examples(picture_folder)
+    ]
+
+
+def test_a_table_gives_paths_labels_and_groups(picture_folder, tmp_path):
+    table = write_table(tmp_path / "table.csv", [["cat/0.jpg", "acme lamps", "a"], ["dog/0.jpg", "zenith lamps", ""]])
+    examples = read_examples(picture_folder, table)
+    assert [(e.path, e.label, e.group) for e in examples] == [
+        (picture_folder / "cat" / "0.jpg", "acme lamps", "a"),
+        (picture_folder / "dog" / "0.jpg", "zenith lamps", ""),
+    ]
+
+
+def test_a_table_from_a_spreadsheet_with_a_byte_order_mark_and_without_groups_is_read(picture_folder, tmp_path):
+    rows = [["cat/0.jpg", "Ä"], ["dog/0.jpg", "狗"]]
+    table = write_table(tmp_path / "table.csv", rows, header=("path", "label"), encoding="utf-8-sig")
+    assert [(e.label, e.group) for e in read_examples(picture_folder, table)] == [("Ä", ""), ("狗", "")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,kind\ncat/0.jpg,cat\n", "columns are ['path', 'kind']; path and label are needed"),
+        ("", "columns are None; path and label are needed"),
+        ("path,label\n", "no picture found"),
+        ("path,label\ncat/0.jpg,cat\ncat/1.jpg,cat\n", "only 'cat' found; at least two classes"),
+        ("path,label\ncat/0.jpg,cat\nowl/99.jpg,owl\n", "line 3: "),
+        ("path,label\ncat/0.jpg,cat\nowl,owl\n", "owl: no such file"),
+        ("path,label\ncat/0.jpg,\n", "line 2: path or label is empty"),
+        ("path,label\ncat/0.jpg\n", "line 2: path or label is empty"),
+        ("path,label\ncat/0.jpg,cat\ndog/0.jpg,dog\ncat/0.jpg,dog\n", "line 4: "),
+        ("path,label\ncat/0.jpg,k\xe4tzchen\n".encode("latin-1"), "not UTF-8 text (invalid continuation byte at byte 22)"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named_with_the_line(picture_folder, tmp_path, content, message):
+    table = tmp_path / "table.csv"
+    table.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError) as caught:
+        read_examples(picture_folder, table)
+    assert str(caught.value).startswith(str(table))
+    assert message in str(caught.value)
+
+
+def test_missing_folders_and_tables_are_named(picture_folder, tmp_path):
+    with pytest.raises(DataError, match=r"absent: no such folder; data\.root must be"):
+        read_examples(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"absent\.csv: no such file; data.table must be"):
+        read_examples(picture_folder, tmp_path / "absent.csv")
+    with pytest.raises(DataError, match="no picture found; at least two classes"):
+        read_examples(tmp_path)
+
+
+@pytest.mark.parametrize(("val", "test"), [(0, 0.1), (0.1, 0), (1, 0.1), (0.5, 0.5), (-0.1, 0.2)])
+def test_shares_that_leave_nothing_to_train_or_evaluate_are_refused(picture_folder, val, test):
+    with pytest.raises(DataError, match=r"data\.val"):
+        PictureDataModule(root=str(picture_folder), val=val, test=test)
+
+
+def test_every_picture_is_on_exactly_one_side_and_every_class_on_each(module):
+    data = module()
+    paths = [e.path for side in Side for e in data.pictures(side).examples]
+    assert len(paths) == len(set(paths)) == 46
+    for side in Side:
+        assert {e.label for e in data.pictures(side).examples} == {"cat", "dog", "owl", ""}
+
+
+def test_training_images_are_augmented_and_evaluation_images_whole(module):
+    data = module()
+    batch = next(iter(data.train_dataloader()))
+    assert batch["image"].shape == (8, 3, 16, 16)
+    assert batch["image"].dtype == torch.uint8
+    for loader in (data.val_dataloader(), data.test_dataloader()):
+        first, again = (torch.cat([b["image"] for b in loader]) for _ in range(2))
+        assert first.shape[1:] == (3, 24, 24)
+        assert torch.equal(first, again)
+
+
+def test_labels_are_indices_of_the_classes_and_negatives_have_none(module):
+    data = module()
+    for i, example in enumerate(data.pictures(Side.VAL).examples):
+        item = data.pictures(Side.VAL)[i]
+        assert item["label"] == (data.classes.index(example.label) if example.label else NO_CLASS)
+        assert item["path"] == str(example.path)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_epoch_augments_anew(module, workers):
+    torch.manual_seed(0)
+    loader = module(num_workers=workers).train_dataloader()
+    first, second = ({path: image for b in loader for path, image in zip(b["path"], b["image"], strict=True)} for _ in range(2))
+    both = sorted(set(first) & set(second))
+    assert len(both) > 5
+    assert sum(torch.equal(first[path], second[path]) for path in both) < len(both) / 2
+
+
+def test_a_seed_repeats_the_training_images(module):
+    def images():
+        torch.manual_seed(7)
+        return torch.cat([b["image"] for b in module().train_dataloader()])
+
+    assert torch.equal(images(), images())
+
+
+@pytest.mark.parametrize(("balance", "ratio"), [(0.0, 3.0), (0.5, 3.0**0.5), (1.0, 1.0)])
+def test_balance_says_how_much_more_often_a_frequent_class_is_drawn_and_negatives_keep_their_share(
+    picture_folder, negatives_folder, tmp_path, balance, ratio
+):
+    rows = [[f"cat/{i}.jpg", "cat"] for i in range(12)] + [[f"dog/{i}.jpg", "dog"] for i in range(12)]
+    table = write_table(tmp_path / "table.csv", rows, header=("path", "label"))
+    data = PictureDataModule(
+        root=str(picture_folder), table=str(table), negatives=str(negatives_folder), split_file=str(tmp_path / "s.csv"), balance=balance
+    )
+    sides = {e.path: Side.VAL for e in data._all_examples()}
+    train = [e for e in data._all_examples() if e.label != "dog" or e.path.stem in {"0", "1", "2", "3"}]
+    sides |= {e.path: Side.TRAIN for e in train}
+    from animal_cls.split import write_split
+
+    write_split(tmp_path / "s.csv", data._all_examples(), [sides[e.path] for e in data._all_examples()])
+    data.setup("fit")
+    weights = data.train_dataloader().sampler.weights
+    labels = [e.label for e in data.pictures(Side.TRAIN).examples]
+    total = {name: float(sum(w for w, label in zip(weights, labels, strict=True) if label == name)) for name in ("cat", "dog", "")}
+    assert total["cat"] / total["dog"] == pytest.approx(ratio)
+    assert total[""] / sum(total.values()) == pytest.approx(10 / 26)
+
+
+def test_a_split_is_kept_for_later_runs_and_refused_when_the_pictures_change(picture_folder, tmp_path):
+    shutil.copytree(picture_folder, tmp_path / "pictures")
+    options = {"root": str(tmp_path / "pictures"), "split_file": str(tmp_path / "split.csv")}
+    first = PictureDataModule(**options, seed=0)
+    first.prepare_data()
+    again = PictureDataModule(**options, seed=1)
+    again.prepare_data()
+    again.setup("fit")
+    assert read_split(tmp_path / "split.csv", first.examples) == read_split(tmp_path / "split.csv", again.examples)
+    shutil.copy(picture_folder / "cat" / "0.jpg", tmp_path / "pictures" / "cat" / "new.jpg")
+    changed = PictureDataModule(**options)
+    changed.prepare_data()
+    with pytest.raises(SplitError, match=r"says nothing of .*new\.jpg; delete .*split\.csv"):
+        changed.setup("fit")
+
+
+def test_a_class_that_a_side_lacks_is_warned_of(picture_folder, tmp_path, caplog):
+    table = write_table(tmp_path / "t.csv", [*([f"cat/{i}.jpg", "cat", ""] for i in range(10)), ["owl/0.jpg", "owl", ""]])
+    data = PictureDataModule(root=str(picture_folder), table=str(table), split_file=str(tmp_path / "s.csv"))
+    data.prepare_data()
+    data.setup("fit")
+    assert "no picture of owl on the val side" in caplog.text
+    assert "no picture of owl on the train side" not in caplog.text
+
+
+def test_a_broken_training_picture_is_named(picture_folder, tmp_path):
+    shutil.copytree(picture_folder, tmp_path / "pictures")
+    (tmp_path / "pictures" / "cat" / "broken.jpg").write_text("text")
+    data = PictureDataModule(root=str(tmp_path / "pictures"), split_file=str(tmp_path / "split.csv"))
+    with pytest.raises(PictureError, match=r"cat/broken\.jpg: not a picture"):
+        data.prepare_data()
+    assert not (tmp_path / "split.csv").exists()
+
+
+def test_a_picture_to_predict_that_cannot_be_read_is_served_blank_with_the_reason(tmp_path):
+    Image.fromarray(np.full((5, 7, 3), 9, np.uint8)).save(tmp_path / "good.png")
+    good, bad = FolderDataset([tmp_path / "good.png", tmp_path / "absent.png"], 16)
+    assert (good["error"], good["image"].shape) == ("", (3, 16, 16))
+    assert (good["image"] == 9).all()
+    assert bad["error"] == f"{tmp_path / 'absent.png'}: no such file"
+    assert not bad["image"].any()
+
+
+def test_predict_paths_may_be_files_and_folders_and_must_hold_pictures(picture_folder, tmp_path):
+    data = PictureDataModule(predict_paths=[str(picture_folder / "owl" / "3.jpg"), str(picture_folder / "cat")], size=16, num_workers=0)
+    paths = [path for batch in data.predict_dataloader() for path in batch["path"]]
+    assert paths[0] == str(picture_folder / "owl" / "3.jpg")
+    assert len(paths) == 13
+    for wrong, message in ((tmp_path / "absent", "absent: no such file or folder"), (tmp_path, "no picture there")):
+        with pytest.raises(DataError, match=message):
+            PictureDataModule(predict_paths=[str(wrong)], num_workers=0).predict_dataloader()

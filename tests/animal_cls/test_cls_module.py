@@ -1,0 +1,275 @@
+"""The classifier: what it learns when, what its checkpoints hold, and that it learns."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from torch import nn
+
+from animal_cls.data import NO_CLASS, PictureDataModule
+from animal_cls.module import CheckpointError, Classifier, load_checkpoint, rate_at
+from animal_cls.network import build_network, head_of
+from animal_cls.split import Side
+
+BACKBONE = "shufflenet_v2_x0_5"
+
+
+class Recorder(Callback):
+    """Keeps the weights as they were after each epoch, and after each step."""
+
+    def __init__(self):
+        self.epochs, self.steps = [], []
+
+    def on_train_batch_end(self, trainer, model, *args):
+        self.steps.append({name: value.detach().clone() for name, value in model.state_dict().items()})
+
+    def on_train_epoch_end(self, trainer, model):
+        self.epochs.append({name: value.detach().clone() for name, value in model.state_dict().items()})
+
+
+@pytest.fixture
+def data(picture_folder, negatives_folder, tmp_path):
+    return PictureDataModule(
+        root=str(picture_folder),
+        negatives=str(negatives_folder),
+        split_file=str(tmp_path / "split.csv"),
+        size=32,
+        train_size=32,
+        batch_size=8,
+        num_workers=0,
+    )
+
+
+def fit(model, data, epochs, *callbacks, ckpt_path=None):
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        limit_train_batches=2,
+        callbacks=list(callbacks),
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    return trainer
+
+
+@given(
+    alone=st.floats(0, 1),
+    peak=st.floats(1e-6, 1),
+    start=st.integers(0, 200),
+    length=st.integers(0, 200),
+    warmup=st.floats(0, 1),
+)
+def test_the_rate_is_never_negative_nor_above_its_peaks_and_ends_at_zero(alone, peak, start, length, warmup):
+    rates = [rate_at(s, alone=alone, peak=peak, start=start, end=start + length, warmup=warmup) for s in range(start + length + 3)]
+    assert all(0 <= rate <= max(alone, peak) * (1 + 1e-9) for rate in rates)
+    assert rates[start + length :] == [0.0] * 3
+
+
+@given(start=st.integers(0, 100), length=st.integers(50, 400), warmup=st.floats(0.05, 0.5))
+def test_the_rate_changes_in_small_steps_within_a_phase_and_reaches_its_peaks(start, length, warmup):
+    rates = [rate_at(s, alone=0.5, peak=1.0, start=start, end=start + length, warmup=warmup) for s in range(start + length + 1)]
+    for phase, top, steps in ((rates[:start], 0.5, warmup * start), (rates[start:], 1.0, warmup * length)):
+        changes = [abs(b - a) for a, b in pairwise(phase)]
+        assert max(changes, default=0) <= top * max(1 / max(steps, 1), 2 / ((1 - warmup) * length)) + 1e-9
+        assert max(phase, default=top) == pytest.approx(top, rel=0.05)
+
+
+def test_the_backbone_waits_while_the_head_learns():
+    rates = [rate_at(s, alone=0.0, peak=1.0, start=10, end=20, warmup=0.1) for s in range(20)]
+    assert rates[:10] == [0.0] * 10
+    assert all(rate > 0 for rate in rates[10:])
+
+
+def test_only_the_head_learns_in_the_head_s_epochs_and_everything_afterwards(data):
+    torch.manual_seed(0)
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    recorder = Recorder()
+    fit(model, data, 2, recorder)
+    head = {f"network.{name}" for name, p in model.network.named_parameters() if p in set(head_of(model.network).parameters())}
+    parameters = {f"network.{name}" for name, _ in model.network.named_parameters()}
+    alone, everything = recorder.epochs
+    assert len(head) == 2
+    assert {name for name in before if not torch.equal(before[name], alone[name])} == head
+    assert {name for name in before if not torch.equal(alone[name], everything[name])} == parameters
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_batch_norm_statistics_stay_as_they_were_exactly_when_frozen(data, frozen):
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=0, freeze_batch_norm=frozen)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit(model, data, 1)
+    statistics = [name for name in before if "running_" in name]
+    assert statistics
+    assert all(torch.equal(before[name], model.state_dict()[name]) == frozen for name in statistics)
+
+
+def test_a_fit_starts_from_the_weights_given_and_a_fit_that_goes_on_never_reads_them(data, tmp_path):
+    torch.manual_seed(0)
+    file = tmp_path / "weights.pth"
+    torch.save(build_network(BACKBONE, outputs=1000).state_dict(), file)
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(file), size=32, head_epochs=3)
+    trainer = fit(model, data, 1)
+    trainer.save_checkpoint(tmp_path / "first.ckpt")
+    start = torch.load(file, weights_only=True)["conv1.0.weight"]
+    assert torch.equal(model.network.conv1[0].weight, start)
+    file.unlink()
+    again = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(file), size=32, head_epochs=3)
+    recorder = Recorder()
+    fit(again, data, 2, recorder, ckpt_path=tmp_path / "first.ckpt")
+    assert len(recorder.epochs) == 1
+    assert torch.equal(again.network.conv1[0].weight, start)
+
+
+def test_everything_but_frozen_batch_norm_is_in_training_mode_while_training():
+    model = Classifier(["cat", "dog"], "mobilenet_v2", weights="none", dropout=0.4).eval().train()
+    modes = {type(m): m.training for m in model.network.modules()}
+    assert modes[nn.Dropout]
+    assert not modes[nn.BatchNorm2d]
+    assert {m.p for m in model.modules() if isinstance(m, nn.Dropout)} == {0.4}
+    assert not any(m.training for m in model.eval().modules())
+
+
+def test_a_checkpoint_holds_the_average_of_the_weights_and_beside_it_the_current_ones(data, tmp_path):
+    recorder = Recorder()
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=0, rate=1e-2)
+
+    class Keep(Callback):
+        def on_train_end(self, trainer, pl_module):
+            trainer.save_checkpoint(tmp_path / "kept.ckpt")
+
+    fit(model, data, 2, recorder, Keep(), EMAWeightAveraging(decay=0.5))
+    content = torch.load(tmp_path / "kept.ckpt", weights_only=True)
+    name = "network.fc.weight"
+    average = recorder.steps[0][name]
+    for step in recorder.steps[1:]:
+        average = 0.5 * average + 0.5 * step[name]
+    torch.testing.assert_close(content["state_dict"][name], average)
+    torch.testing.assert_close(content["current_model_state"][name], recorder.steps[-1][name])
+    assert not torch.allclose(average, recorder.steps[-1][name])
+    torch.testing.assert_close(load_checkpoint(tmp_path / "kept.ckpt").state_dict()[name], average)
+
+
+def test_a_training_leaves_its_best_and_its_last_checkpoint(trained):
+    assert {file.name for file in trained.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert (trained.parent / "config.yaml").is_file()
+
+
+def test_a_checkpoint_loads_as_plain_values_and_describes_itself(trained):
+    content = torch.load(trained / "best.ckpt", weights_only=True)
+    hparams = content["hyper_parameters"]
+    assert content["task"] == "animal_cls"
+    assert hparams["classes"] == ["cat", "dog", "owl"]
+    assert (list(hparams["mean"]), list(hparams["std"])) == ([0.5] * 3, [0.5] * 3)
+    assert (hparams["size"], hparams["backbone"], hparams["padding"]) == (32, BACKBONE, "torchvision")
+
+
+def test_a_checkpoint_loads_without_the_pictures_and_the_weights_it_was_made_from(trained):
+    model = load_checkpoint(str(trained / "last.ckpt"))
+    assert not model.training
+    assert model.classes == ["cat", "dog", "owl"]
+    with torch.inference_mode():
+        logits = model(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert logits.shape == (2, 3)
+    assert logits.dtype == torch.float32
+
+
+def other_checkpoint(trained, file, **changes):
+    """A copy of a checkpoint with some of its entries changed; None leaves one out."""
+    content = torch.load(trained / "last.ckpt", weights_only=True) | changes
+    torch.save({name: value for name, value in content.items() if value is not None}, file)
+    return file
+
+
+@pytest.mark.parametrize(("task", "message"), [("animal_ner", "is of animal_ner"), (None, "was not made by this framework")])
+def test_a_checkpoint_of_something_else_is_refused_and_named(trained, tmp_path, task, message):
+    file = other_checkpoint(trained, tmp_path / "other.ckpt", task=task)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(file)
+    assert str(caught.value).startswith(str(file))
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
+    (tmp_path / "text.ckpt").write_text("text")
+    (tmp_path / "code.ckpt").write_bytes(pickle.dumps(print))
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    for name in ("text", "code", "list", "absent"):
+        with pytest.raises(CheckpointError, match=rf"{name}\.ckpt"):
+            load_checkpoint(tmp_path / f"{name}.ckpt")
+
+
+def test_pixels_of_any_type_and_layout_give_the_same_scores(trained):
+    model = load_checkpoint(trained / "last.ckpt")
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected = model(images)
+        torch.testing.assert_close(model(images.float()), expected)
+        torch.testing.assert_close(model(images.contiguous(memory_format=torch.channels_last)), expected)
+
+
+def test_a_fresh_classifier_says_of_every_class_that_few_pictures_show_it():
+    model = Classifier([f"kind {i}" for i in range(20)], BACKBONE, weights="none").eval()
+    with torch.inference_mode():
+        presence = model(torch.zeros(1, 3, 32, 32)).sigmoid()
+    assert presence.mean() == pytest.approx(1 / 20, abs=0.01)
+
+
+def test_a_prediction_names_the_five_likeliest_kinds_or_the_error():
+    model = Classifier([f"kind {i}" for i in range(7)], BACKBONE, weights="none", size=32).eval()
+    batch = {"image": torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "path": ["a.jpg", "b.jpg"], "error": ["", "b.jpg: no such file"]}
+    with torch.inference_mode():
+        good, bad = model.predict_step(batch, 0)
+        presence = model(batch["image"]).sigmoid()[0]
+    assert bad == {"path": "b.jpg", "error": "b.jpg: no such file"}
+    assert (good["path"], good["label"]) == ("a.jpg", f"kind {int(presence.argmax())}")
+    assert [a["probability"] for a in good["animals"]] == [round(float(p), 4) for p in presence.sort(descending=True).values[:5]]
+
+
+def test_a_picture_of_no_class_lowers_the_loss_by_saying_no():
+    model = Classifier(["cat", "dog"], BACKBONE, weights="none")
+    presence = model._presence(torch.tensor([1, NO_CLASS]))
+    assert presence.tolist() == [[0.0, 1.0], [0.0, 0.0]]
+    yes, no = torch.tensor([[-9.0, 3.0], [3.0, 3.0]]), torch.tensor([[-9.0, 3.0], [-9.0, -9.0]])
+    assert model._loss(no, presence) < model._loss(yes, presence)
+
+
+def test_three_colours_are_learnt(data):
+    torch.manual_seed(0)
+    data.prepare_data()
+    data.setup("fit")
+    pictures = data.pictures(Side.TRAIN)
+    pictures.transform = None
+    images = torch.stack([pictures[i]["image"] for i in range(len(pictures))])
+    labels = torch.tensor([pictures.label(i) for i in range(len(pictures))])
+    model = Classifier(data.classes, BACKBONE, weights="none", size=32, freeze_batch_norm=False, dropout=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 60)
+    shown = labels != NO_CLASS
+    for _ in range(60):
+        loss = model._loss(model(images), model._presence(labels))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    model.eval()
+    with torch.inference_mode():
+        presence = model(images).sigmoid()
+    assert (presence[shown].argmax(dim=1) == labels[shown]).all()
+    assert presence[shown].amax(dim=1).min() > presence[~shown].amax()
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

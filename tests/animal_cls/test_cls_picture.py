@@ -1,0 +1,317 @@
+"""Opening any picture file: what people would see comes out, or an error that names the file."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from animal_cls.picture import MAX_PIXELS, PictureError, find_pictures, fit_picture, load_picture, open_picture
+
+PHOTOS = Path(next(iter(importlib.util.find_spec("skimage").submodule_search_locations))) / "data"
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    """The bytes of a file with the image."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def colour(image: Image.Image) -> tuple[int, ...]:
+    """Mean colour of an image."""
+    return tuple(int(v) for v in np.asarray(image).reshape(-1, 3).mean(axis=0).round())
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it has so many pixels, and holds none."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+
+
+def palette_with_transparency() -> Image.Image:
+    image = Image.new("P", (16, 16), 1)
+    image.putpalette([0, 0, 255, 255, 0, 0])
+    image.paste(0, (0, 0, 8, 16))
+    return image
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_each_format_opens_with_its_size_and_colours(kind):
+    image = open_picture(encoded(Image.new("RGB", (40, 24), (200, 40, 40)), kind))
+    assert (image.mode, image.size) == ("RGB", (40, 24))
+    assert np.abs(np.subtract(colour(image), (200, 40, 40))).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        (1, None),
+        (2, Image.Transpose.FLIP_LEFT_RIGHT),
+        (3, Image.Transpose.ROTATE_180),
+        (4, Image.Transpose.FLIP_TOP_BOTTOM),
+        (5, Image.Transpose.TRANSPOSE),
+        (6, Image.Transpose.ROTATE_90),
+        (7, Image.Transpose.TRANSVERSE),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_is_turned_upright_as_its_exif_orientation_says(orientation, stored, kind):
+    quarters = np.array([[(255, 0, 0), (0, 255, 0), (0, 0, 255)], [(0, 0, 0), (255, 255, 255), (255, 255, 0)]], dtype=np.uint8)
+    upright = Image.fromarray(quarters.repeat(32, axis=0).repeat(32, axis=1))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = upright if stored is None else upright.transpose(stored)
+    seen = open_picture(encoded(image, kind, exif=exif))
+    assert seen.size == upright.size
+    assert np.abs(np.asarray(seen, dtype=int)[16::32, 16::32] - quarters).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"), RED, id="CMYK JPEG"),
+        pytest.param(encoded(Image.new("L", (16, 16), 90), "JPEG"), (90, 90, 90), id="grey JPEG"),
+        pytest.param(encoded(Image.new("L", (16, 16), 90), "PNG"), (90, 90, 90), id="grey PNG"),
+        pytest.param(encoded(Image.new("1", (16, 16), 1), "PNG"), WHITE, id="black-and-white PNG"),
+        pytest.param(encoded(Image.fromarray(np.full((16, 16), 90 * 257, np.uint16)), "PNG"), (90, 90, 90), id="16-bit PNG"),
+        pytest.param(encoded(Image.fromarray(np.full((16, 16), 0.5, np.float32)), "TIFF"), (128, 128, 128), id="float TIFF"),
+        pytest.param(encoded(palette_with_transparency(), "PNG", transparency=0), (255, 128, 128), id="palette PNG, half transparent"),
+        pytest.param(encoded(palette_with_transparency(), "GIF", transparency=0), (255, 128, 128), id="palette GIF, half transparent"),
+        pytest.param(encoded(palette_with_transparency(), "PNG"), (128, 0, 128), id="palette PNG, opaque"),
+        pytest.param(encoded(Image.new("RGBA", (16, 16), (255, 0, 0, 0)), "PNG"), WHITE, id="RGBA, transparent"),
+        pytest.param(encoded(Image.new("RGBA", (16, 16), (255, 0, 0, 127)), "PNG"), (255, 128, 128), id="RGBA, half transparent"),
+        pytest.param(encoded(Image.new("LA", (16, 16), (0, 0)), "PNG"), WHITE, id="grey with alpha, transparent"),
+        pytest.param(
+            encoded(Image.new("RGB", (16, 16), RED), "GIF", save_all=True, append_images=[Image.new("RGB", (16, 16), (0, 0, 255))]),
+            RED,
+            id="first frame of an animated GIF",
+        ),
+        pytest.param(
+            encoded(Image.new("RGB", (16, 16), RED), "PNG", save_all=True, append_images=[Image.new("RGB", (16, 16), (0, 0, 255))]),
+            RED,
+            id="first frame of an animated PNG",
+        ),
+    ],
+)
+def test_colours_are_those_that_people_see(data, expected):
+    assert np.abs(np.subtract(colour(open_picture(data, at_least=8)), expected)).max() <= 2
+
+
+def test_16_bit_grey_keeps_its_order_from_black_to_white():
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    seen = np.asarray(open_picture(encoded(Image.fromarray(ramp), "PNG")))[..., 0].ravel()
+    assert (seen[0], seen[-1]) == (0, 255)
+    assert (np.diff(seen.astype(int)) >= 0).all()
+
+
+BROKEN = {
+    "truncated.jpg": encoded(Image.open(PHOTOS / "rocket.jpg"), "JPEG")[:9000],
+    "truncated.png": encoded(Image.open(PHOTOS / "chelsea.png"), "PNG")[:9000],
+    "header_only.jpg": encoded(Image.new("RGB", (64, 64)), "JPEG")[:20],
+    "empty.jpg": b"",
+    "text.jpg": b"There is no cow here, just a foal.\n",
+    "page.png": b"<!DOCTYPE html><html><body>404</body></html>",
+    "vector.jpg": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+    "script.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
+    "bomb.png": png_header(60_000, 60_000),
+    "smaller_bomb.png": png_header(10_000, 10_000),
+    "bomb_without_pixels.png": png_header(0, 7),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_is_no_picture_gives_an_error_that_names_it(tmp_path, name):
+    file = tmp_path / name
+    file.write_bytes(BROKEN[name])
+    for source in (file, str(file)):
+        for at_least in (None, 32):
+            with pytest.raises(PictureError) as caught:
+                open_picture(source, at_least=at_least)
+            assert str(caught.value).startswith(f"{file}: ")
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_bytes_that_are_no_picture_give_an_error_with_their_number(name):
+    with pytest.raises(PictureError, match=rf"^image \({len(BROKEN[name]):,} bytes\): "):
+        load_picture(BROKEN[name], 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("empty.jpg", "an empty file; expected one of JPEG"),
+        ("text.jpg", "not a picture in a known format; expected one of JPEG"),
+        ("bomb.png", f"more than {MAX_PIXELS:,} pixels"),
+        ("smaller_bomb.png", f"more than {MAX_PIXELS:,} pixels"),
+        ("truncated.jpg", "not a picture that can be read"),
+    ],
+)
+def test_the_error_says_what_is_wrong(tmp_path, name, reason):
+    (tmp_path / name).write_bytes(BROKEN[name])
+    with pytest.raises(PictureError) as caught:
+        load_picture(tmp_path / name, 32)
+    assert reason in str(caught.value)
+
+
+def test_the_limit_of_pixels_is_the_one_that_pillow_applies():
+    assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(PictureError, match=r"absent\.jpg: no such file"):
+        open_picture(tmp_path / "absent.jpg")
+    with pytest.raises(PictureError, match="a folder, not a picture"):
+        open_picture(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "x" * 5000 + ".jpg", "text.jpg/inside.jpg", ""])
+def test_a_path_that_no_file_can_have_is_a_picture_error(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.jpg").write_text("text")
+    with pytest.raises(PictureError):
+        open_picture(name)
+
+
+def test_a_wrong_extension_does_not_matter(tmp_path):
+    (tmp_path / "really_png.jpg").write_bytes(encoded(Image.new("RGB", (8, 8), RED), "PNG"))
+    assert colour(open_picture(tmp_path / "really_png.jpg")) == RED
+
+
+def test_one_pixel_fills_the_network_s_input():
+    assert (load_picture(encoded(Image.new("RGB", (1, 1), RED), "PNG"), 32) == RED).all()
+
+
+def test_path_string_bytes_image_and_array_of_one_picture_give_the_same_pixels(tmp_path):
+    image = Image.open(PHOTOS / "chelsea.png").convert("RGB")
+    file = tmp_path / "cat.png"
+    image.save(file)
+    expected = load_picture(file, 32)
+    for source in (str(file), file.read_bytes(), image, Image.open(file), np.asarray(image), np.asarray(image)[:, ::-1][:, ::-1]):
+        np.testing.assert_array_equal(load_picture(source, 32), expected)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "I;16", "F"])
+def test_an_image_of_any_mode_becomes_rgb(mode):
+    assert open_picture(Image.new(mode, (5, 4))).mode == "RGB"
+
+
+def test_opening_an_image_leaves_it_as_it_is():
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 10))
+    open_picture(image)
+    assert (image.mode, image.getpixel((0, 0))) == ("RGBA", (255, 0, 0, 10))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 1), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((3, 8, 8), np.uint8),
+        np.zeros((1, 8, 8, 3), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8, 3), np.int64),
+        np.array(7, np.uint8),
+    ],
+    ids=lambda a: f"{a.shape} {a.dtype}",
+)
+def test_an_array_of_another_shape_or_type_is_refused(array):
+    with pytest.raises(PictureError, match=r"image array: .*must be \(H, W, 3\), uint8"):
+        open_picture(array)
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(PictureError, match="no pixels"):
+        open_picture(Image.new("RGB", (0, 5)))
+
+
+SMALL = Image.open(PHOTOS / "chelsea.png").convert("RGB").resize((24, 20))
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
+WHOLE = {
+    "JPEG": encoded(SMALL, "JPEG", exif=EXIF),
+    "PNG": encoded(SMALL.convert("P"), "PNG", exif=EXIF, transparency=0),
+    "WEBP": encoded(SMALL, "WEBP", exif=EXIF),
+    "GIF": encoded(SMALL, "GIF"),
+    "BMP": encoded(SMALL, "BMP"),
+    "TIFF": encoded(SMALL, "TIFF", compression="tiff_lzw"),
+    "AVIF": encoded(SMALL, "AVIF", exif=EXIF),
+}
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    kind=st.sampled_from(sorted(WHOLE)),
+    damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+    kept=st.floats(0.05, 1.0),
+    front=st.booleans(),
+)
+def test_a_damaged_file_opens_or_is_a_picture_error(kind, damage, kept, front):
+    data = bytearray(WHOLE[kind])
+    for place, value in damage:
+        data[int(place * (min(len(data), 200) if front else len(data)))] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(PictureError):
+            assert open_picture(bytes(data[: int(kept * len(data)) + 1]), at_least=8).mode == "RGB"
+
+
+def test_decoding_a_large_jpeg_at_a_fraction_gives_nearly_the_same_pixels(tmp_path):
+    photo = Image.open(PHOTOS / "astronaut.png").convert("RGB").resize((2000, 1500), Image.Resampling.BICUBIC)
+    photo.save(tmp_path / "large.jpg", quality=90)
+    small = open_picture(tmp_path / "large.jpg", at_least=128)
+    assert 128 <= min(small.size) < 500
+    fast = load_picture(tmp_path / "large.jpg", 64).astype(int)
+    whole = fit_picture(open_picture(tmp_path / "large.jpg"), 64).astype(int)
+    assert np.abs(fast - whole).mean() < 2
+    assert np.percentile(np.abs(fast - whole), 99) < 20
+
+
+def test_a_long_thin_jpeg_is_not_decoded_below_the_asked_size():
+    small = open_picture(encoded(Image.new("RGB", (3000, 150)), "JPEG"), at_least=128)
+    assert min(small.size) >= 128
+
+
+def test_the_whole_of_a_wide_picture_is_kept():
+    wide = np.zeros((20, 400, 3), np.uint8)
+    wide[:, 200:] = 255
+    fitted = fit_picture(Image.fromarray(wide), 32)
+    assert fitted.shape == (32, 32, 3)
+    assert fitted.dtype == np.uint8
+    assert fitted[:, :15].max() < 10
+    assert fitted[:, 17:].min() > 245
+
+
+def test_pictures_are_found_in_order_below_a_folder_without_hidden_files_and_folders_named_like_pictures(tmp_path):
+    (tmp_path / "b" / "deep").mkdir(parents=True)
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("b/deep/2.PNG", "b/1.jpeg", "a.jpg", "notes.txt", ".hidden.jpg", "b/._1.jpeg", "folder.jpg/x.webp"):
+        (tmp_path / name).write_bytes(b"")
+    found = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+    assert found == ["a.jpg", "b/1.jpeg", "b/deep/2.PNG", "folder.jpg/x.webp"]
+
+
+def test_opening_pictures_needs_no_torch():
+    code = "import sys, animal_cls.picture, animal_cls.calibration, animal_cls.split; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

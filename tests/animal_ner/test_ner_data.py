@@ -1,0 +1,110 @@
+"""Sentences for training, evaluation and prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from animal_ner.data import SentenceDataModule, TrainingSentences
+from animal_ner.names import NOT_AN_ANIMAL, Names, lexicon_kinds
+from animal_ner.sentences import Sentence, SentenceError, read_sentences
+
+NAMES = Names(lexicon_kinds() - {NOT_AN_ANIMAL})
+
+
+def data(sentence_file: Path, **changes: object) -> SentenceDataModule:
+    files = [str(sentence_file)]
+    return SentenceDataModule(**{"train": files, "val": files, "test": files, "generated": 4, "batch_size": 4, **changes})  # type: ignore[arg-type]
+
+
+def test_a_training_epoch_holds_written_and_generated_sentences(sentence_file: Path) -> None:
+    module = data(sentence_file)
+    module.setup("fit")
+    batches = list(module.train_dataloader())
+    assert [len(batch) for batch in batches] == [4] * (len(batches) - 1) + [len(batches[-1])]
+    assert sum(map(len, batches)) == len(read_sentences(sentence_file)) + 4
+    assert all(isinstance(sentence, Sentence) for batch in batches for sentence in batch)
+
+
+def test_training_sentences_are_other_ones_each_time() -> None:
+    dataset = TrainingSentences([], generated=20, swapped=0.0, seed=0)
+    assert [dataset[i] for i in range(20)] != [dataset[i] for i in range(20)]
+
+
+def test_equal_seeds_train_on_equal_sentences(sentence_file: Path) -> None:
+    written = read_sentences(sentence_file)
+    once, again = (TrainingSentences(written, generated=5, swapped=0.5, seed=7) for _ in range(2))
+    assert [once[i] for i in range(len(once))] == [again[i] for i in range(len(again))]
+
+
+def test_written_sentences_get_other_animals_as_often_as_wanted(sentence_file: Path) -> None:
+    written = read_sentences(sentence_file)
+    never, always = (TrainingSentences(written, generated=0, swapped=share, seed=0) for share in (0.0, 1.0))
+    for i, sentence in enumerate(written):
+        names, others = ({s.text[m.start : m.end] for m in s.mentions} for s in (never[i], always[i]))
+        assert names <= {sentence.text[m.start : m.end] for m in sentence.mentions}
+        assert [m.claim for m in always[i].mentions] == [m.claim for m in sentence.mentions]
+        assert len(others) == len(names)
+    texts = {s.text for s in written}
+    assert sum(always[i].text not in texts for i in range(len(written))) >= len(written) - 2
+
+
+def test_evaluation_sees_the_sentences_as_they_are(sentence_file: Path) -> None:
+    written = read_sentences(sentence_file)
+    module = data(sentence_file)
+    module.setup("validate")
+    module.setup("test")
+    assert [s for batch in module.val_dataloader() for s in batch] == written
+    assert [s for batch in module.test_dataloader() for s in batch] == written == module.sentences("test")
+
+
+def test_several_files_are_read_one_after_the_other(sentence_file: Path) -> None:
+    module = data(sentence_file, val=[str(sentence_file)] * 2)
+    module.setup("validate")
+    assert module.sentences("val") == read_sentences(sentence_file) * 2
+
+
+def test_generated_sentences_alone_can_train(sentence_file: Path) -> None:
+    module = data(sentence_file, train=None)
+    module.setup("fit")
+    assert sum(map(len, module.train_dataloader())) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "stage", "side"),
+    [
+        ({"train": None, "generated": 0}, "fit", "train"),
+        ({"val": None}, "fit", "val"),
+        ({"val": []}, "validate", "val"),
+        ({"test": None}, "test", "test"),
+    ],
+)
+def test_a_stage_without_its_file_is_refused_by_name(sentence_file: Path, changes: dict[str, object], stage: str, side: str) -> None:
+    with pytest.raises(SentenceError, match=rf"data\.{side}: no file given"):
+        data(sentence_file, **changes).setup(stage)
+
+
+def test_a_missing_file_is_refused_by_name(sentence_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(SentenceError, match=r"nowhere\.jsonl: no such file"):
+        data(sentence_file, test=[str(tmp_path / "nowhere.jsonl")]).setup("test")
+
+
+def test_predict_reads_texts_then_lines(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("no dog\r\n\nan owl \U0001f989\n", encoding="utf-8")
+    module = SentenceDataModule(predict_texts=["a cat"], predict_file=str(tmp_path / "texts.txt"))
+    module.setup("predict")
+    assert [s.text for batch in module.predict_dataloader() for s in batch] == ["a cat", "no dog", "", "an owl \U0001f989"]
+
+
+@pytest.mark.parametrize("content", [None, b"caf\xe9\n"])
+def test_a_predict_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "texts.txt").write_bytes(content)
+    with pytest.raises(SentenceError, match=r"texts\.txt: cannot be read .*expected UTF-8, one text a line"):
+        SentenceDataModule(predict_file=str(tmp_path / "texts.txt")).predict_dataloader()
+
+
+def test_predict_without_a_text_is_refused() -> None:
+    with pytest.raises(SentenceError, match=r"data\.predict_texts, data\.predict_file: no text given"):
+        SentenceDataModule().predict_dataloader()

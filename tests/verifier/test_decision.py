@@ -1,0 +1,111 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifier import Claim, InputError, Mention, Reason, Verdict, decide
+from verifier.decision import shown_any
+from verifier.evaluation import holds
+
+KINDS = ("cat", "cow", "dog", "duck", "horse", "owl")
+BIRDS = ("duck", "owl")
+
+
+def mention(claim: Claim, *kinds: str) -> Mention:
+    return Mention("x", 0, 1, claim, kinds)
+
+
+def present(*kinds: str) -> Mention:
+    return mention(Claim.PRESENT, *kinds)
+
+
+def absent(*kinds: str) -> Mention:
+    return mention(Claim.ABSENT, *kinds)
+
+
+def either(*kinds: str) -> Mention:
+    return mention(Claim.EITHER, *kinds)
+
+
+def verdict(mentions: list[Mention], *shown: str) -> Verdict:
+    presence = {kind: 0.95 if kind in shown else 0.01 for kind in KINDS}
+    return decide(mentions=mentions, presence=presence, threshold=0.5, seen_from=0.3)
+
+
+@pytest.mark.parametrize(
+    ("mentions", "shown", "answer", "reason"),
+    [
+        ([present("cat")], ["cat"], True, Reason.AGREES),
+        ([present("cat")], ["dog"], False, Reason.DISAGREES),
+        ([absent("cat")], ["dog"], True, Reason.AGREES),
+        ([absent("cat")], ["cat"], False, Reason.DENIED_ANIMAL_SEEN),
+        ([absent("cat")], [], True, Reason.AGREES),
+        ([present("cow"), present("horse")], ["cow"], False, Reason.DISAGREES),
+        ([present("cow"), present("horse")], ["cow", "horse"], True, Reason.AGREES),
+        ([either("cow"), either("horse")], ["horse"], True, Reason.AGREES),
+        ([either("cow"), either("horse")], ["cat"], False, Reason.DISAGREES),
+        ([present(*BIRDS)], ["owl"], True, Reason.AGREES),
+        ([absent(*BIRDS)], ["owl"], False, Reason.DENIED_ANIMAL_SEEN),
+        ([absent(*BIRDS), present("cat")], ["cat"], True, Reason.AGREES),
+        ([present(*BIRDS), present("owl")], ["owl"], True, Reason.AGREES),
+        ([absent(*BIRDS), present("owl")], ["owl"], False, Reason.DENIED_ANIMAL_SEEN),
+        ([absent("cat"), either("cow"), either("dog")], ["dog"], True, Reason.AGREES),
+        ([], ["cat"], False, Reason.NO_CLAIM),
+        ([mention(Claim.MENTIONED, "cat")], ["cat"], False, Reason.NO_CLAIM),
+        ([mention(Claim.MENTIONED, "dog"), present("cat")], ["cat"], True, Reason.AGREES),
+        ([present()], ["cat"], False, Reason.UNKNOWN_ANIMAL),
+        ([present("cat"), present()], ["cat"], False, Reason.UNKNOWN_ANIMAL),
+        ([absent()], ["cat"], True, Reason.AGREES),
+        ([either(), either("cat")], ["cat"], True, Reason.AGREES),
+        ([either(), either()], ["cat"], False, Reason.UNKNOWN_ANIMAL),
+        ([present("cat")], [], False, Reason.NO_ANIMAL_SEEN),
+        ([present(*KINDS)], [], False, Reason.NO_ANIMAL_SEEN),
+    ],
+)
+def test_the_answer_follows_the_claims(mentions, shown, answer, reason):
+    result = verdict(mentions, *shown)
+    assert (result.answer, result.reason) == (answer, reason)
+    assert (result.probability >= 0.5) == answer
+
+
+def test_the_same_condition_twice_counts_once():
+    once, twice = verdict([present("cat")], "cat"), verdict([present("cat"), present("cat")], "cat")
+    assert twice.probability == once.probability
+
+
+def test_animals_are_listed_likeliest_first():
+    result = decide(mentions=[], presence={"cat": 0.2, "dog": 0.9, "owl": 0.5}, threshold=0.5, seen_from=0.5, shown=2)
+    assert [animal.kind for animal in result.animals] == ["dog", "owl"]
+
+
+def test_a_kind_that_was_not_looked_for_is_refused_by_name():
+    with pytest.raises(InputError, match="unicorn"):
+        verdict([present("unicorn")], "cat")
+
+
+def test_every_reason_has_a_sentence_for_people():
+    assert all(reason.sentence.endswith(".") for reason in Reason)
+
+
+claims = st.lists(st.builds(mention, st.sampled_from(Claim), st.sampled_from(KINDS)), max_size=5)
+
+
+@given(claims, st.sets(st.sampled_from(KINDS)))
+def test_with_certain_presences_the_answer_is_the_truth_rule_of_the_guideline(mentions, shown):
+    presence = {kind: float(kind in shown) for kind in KINDS}
+    result = decide(mentions=mentions, presence=presence, threshold=0.5, seen_from=0.5)
+    assert result.answer == holds([(m.claim, m.kinds) for m in mentions], shown)
+
+
+@given(claims, st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS}), st.floats(0.01, 1))
+def test_any_presences_give_a_probability_and_an_answer_that_the_threshold_explains(mentions, presence, threshold):
+    result = decide(mentions=mentions, presence=presence, threshold=threshold, seen_from=0.5)
+    assert 0.0 <= result.probability <= 1.0
+    assert result.answer == (result.probability >= threshold)
+    assert result.answer == (result.reason is Reason.AGREES)
+
+
+@given(st.lists(st.floats(0, 1), max_size=6))
+def test_more_kinds_never_make_a_group_less_likely(values):
+    presence = {str(i): value for i, value in enumerate(values)}
+    chances = [shown_any([str(i) for i in range(n)], presence) for n in range(len(values) + 1)]
+    assert chances == sorted(chances)

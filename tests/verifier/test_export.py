@@ -1,0 +1,130 @@
+"""From sentences and pictures to verdicts: fit both models, export them, verify."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from animal_cls.cli import main as animal_cls
+from animal_ner.cli import main as animal_ner
+from verifier import InputError, Verifier
+from verifier.cli import main as verify
+from verifier.export import main as export
+from verifier.release import FILES
+
+ROOT = Path(__file__).parents[2]
+KINDS = ("cat", "dog", "owl")
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_folder, sentence_file):
+    """Checkpoints of a tagger and a classifier that have learnt the fixtures' ten sentences and three colours."""
+    runs = tmp_path_factory.mktemp("runs")
+    trainer = ["--trainer.accelerator=cpu", "--trainer.precision=32-true", f"--trainer.logger.init_args.save_dir={runs}"]
+    tagger = [
+        f"--model.encoder={encoder_folder}",
+        "--model.window=32",
+        "--model.rate=0.003",
+        "--model.freeze_words=false",
+        "--model.smoothing=0",
+    ]
+    sentences = [f"--data.{side}=['{sentence_file}']" for side in ("train", "val", "test")]
+    config = ["fit", f"--config={ROOT / 'configs/animal_ner/minilm.yaml'}"]
+    variation = [
+        "--data.generated=0",
+        "--data.swapped=0",
+        "--data.batch_size=4",
+        "--trainer.max_epochs=60",
+        "--trainer.check_val_every_n_epoch=20",
+    ]
+    assert animal_ner([*config, *trainer, *tagger, *sentences, *variation]) == 0
+    classifier = ["--model.backbone=mobilenet_v3_small", "--model.padding=torchvision", "--model.weights=none", "--model.size=64"]
+    classifier += ["--model.head_epochs=0", "--model.rate=0.003", "--model.freeze_batch_norm=false", "--model.composed=0"]
+    pictures = [f"--data.root={picture_folder}", f"--data.negatives={negatives_folder}", f"--data.split_file={runs / 'split.csv'}"]
+    pictures += ["--data.size=64", "--data.train_size=64", "--data.num_workers=0", "--data.batch_size=8", "--data.smallest_crop=0.9"]
+    config = ["fit", f"--config={ROOT / 'configs/animal_cls/mobilenet_v2.yaml'}", "--trainer.max_epochs=8", "--data.colour=0"]
+    assert animal_cls([*config, *trainer, *classifier, *pictures]) == 0
+    return {model: runs / model / "version_0" / "checkpoints" / "last.ckpt" for model in ("animal_ner", "animal_cls")}
+
+
+@pytest.fixture(scope="module")
+def release(checkpoints, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "release"
+    assert (
+        export(
+            [
+                "--ner-checkpoint",
+                str(checkpoints["animal_ner"]),
+                "--cls-checkpoint",
+                str(checkpoints["animal_cls"]),
+                "--output",
+                str(folder),
+            ]
+        )
+        == 0
+    )
+    return folder
+
+
+@pytest.mark.slow
+def test_a_release_is_made_of_two_checkpoints_and_describes_itself(release):
+    assert {path.name for path in release.iterdir()} == {*FILES, "manifest.json"}
+    manifest = json.loads((release / "manifest.json").read_text())
+    assert manifest["kinds"] == list(KINDS)
+    assert 0 < manifest["threshold"] < 1
+    assert set(manifest["sha256"]) == set(FILES)
+    assert manifest["training"]["animal_cls"]["config"]["model"]["backbone"] == "mobilenet_v3_small"
+
+
+@pytest.mark.slow
+def test_release_and_checkpoints_give_the_same_verdicts(release, checkpoints, picture_folder):
+    pairs = [(f"there is a {kind}", picture) for kind in KINDS for picture in sorted(picture_folder.rglob("*.jpg"))[::5]]
+    exported = list(Verifier(release).verify_batch(pairs))
+    trained = list(
+        Verifier.from_checkpoints(ner=checkpoints["animal_ner"], cls=checkpoints["animal_cls"], release=release).verify_batch(pairs)
+    )
+    assert [v.answer for v in exported] == [v.answer for v in trained]
+    assert [v.probability for v in exported] == pytest.approx([v.probability for v in trained], abs=0.02)
+
+
+@pytest.mark.slow
+def test_what_was_learnt_is_what_is_answered(release, picture_folder):
+    verifier = Verifier(release)
+    right = [
+        verifier.verify(f"there is a {claimed}", picture_folder / shown / f"{i}.jpg").answer == (claimed == shown)
+        for claimed in KINDS
+        for shown in KINDS
+        for i in range(12)
+    ]
+    assert sum(right) / len(right) > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("swapped", ["ner", "cls"])
+def test_the_checkpoint_of_the_other_model_is_refused_by_name(capsys, checkpoints, picture_folder, swapped):
+    other = checkpoints["animal_cls" if swapped == "ner" else "animal_ner"]
+    assert verify(["--text", "a cat", "--image", str(picture_folder / "cat/0.jpg"), f"--{swapped}-checkpoint", str(other)]) == 2
+    error = capsys.readouterr().err
+    assert str(other) in error
+    assert error.count("\n") == 1
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    file = tmp_path / "other.ckpt"
+    file.write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=r"other\.ckpt"):
+        Verifier.from_checkpoints(cls=file)
+
+
+def test_exporting_without_checkpoints_names_the_missing_one(capsys, tmp_path):
+    flags = [
+        "--ner-checkpoint",
+        str(tmp_path / "a.ckpt"),
+        "--cls-checkpoint",
+        str(tmp_path / "b.ckpt"),
+        "--output",
+        str(tmp_path / "release"),
+    ]
+    assert export(flags) == 2
+    assert "a.ckpt: no such file" in capsys.readouterr().err
+    assert not (tmp_path / "release").exists()

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from verifier import Claim, InputError, Reason, Verifier
+
+PHOTOS = Path(skimage.__file__).parent / "data"
+CAT = PHOTOS / "chelsea.png"
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    return Verifier()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("There is a cat in the picture.", True),
+        ("There is a dog in the picture.", False),
+        ("There is no cat in the picture.", False),
+        ("There is no dog in the picture.", True),
+        ("Is this a cat?", True),
+        ("Isn't that a kitten?", True),
+        ("I can see cats.", True),
+        ("IS THERE A CAT", True),
+        ("a photo of a kitty", True),
+        ("There is a cat and a horse.", False),
+        ("It's either a cat or a dog.", True),
+        ("either a cow or a horse", False),
+        ("no birds here, just a cat", True),
+        ("nothing but sheep", False),
+        ("That's not a dog but a cat.", True),
+        ("There is an animal.", True),
+        ("No animals in this picture.", False),
+    ],
+)
+def test_the_answer_follows_the_meaning_on_a_photo_of_a_cat(verifier, text, answer):
+    verdict = verifier.verify(text, CAT)
+    assert verdict.answer == answer, verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "photo", "reason"),
+    [
+        ("A bus is parked near the house.", "chelsea.png", Reason.NO_CLAIM),
+        ("There is an aardvark in the picture.", "chelsea.png", Reason.UNKNOWN_ANIMAL),
+        ("There is a cat in the picture.", "coffee.png", Reason.NO_ANIMAL_SEEN),
+    ],
+)
+def test_a_false_answer_says_why(verifier, text, photo, reason):
+    verdict = verifier.verify(text, PHOTOS / photo)
+    assert (verdict.answer, verdict.reason) == (False, reason)
+
+
+def test_a_denied_animal_is_missing_from_a_picture_without_animals(verifier):
+    assert verifier.verify("There are no dogs in the picture.", PHOTOS / "coffee.png").answer
+
+
+def test_mentions_say_where_they_are_and_what_they_claim(verifier):
+    text = "There is no cow here, just a foal."
+    mentions = verifier.read(text)
+    assert [(m.text, m.claim, m.kinds) for m in mentions] == [("cow", Claim.ABSENT, ("cow",)), ("foal", Claim.PRESENT, ("horse",))]
+    assert all(text[m.start : m.end] == m.text for m in mentions)
+
+
+def test_a_path_bytes_an_image_and_an_array_of_one_picture_look_the_same(verifier):
+    with Image.open(CAT) as image:
+        looks = [verifier.look(each) for each in (CAT, str(CAT), CAT.read_bytes(), image, np.asarray(image))]
+    assert all(look == looks[0] for look in looks)
+    assert max(looks[0], key=looks[0].get) == "cat"
+    assert set(looks[0]) == set(verifier.kinds)
+
+
+def test_a_batch_gives_the_verdicts_of_its_pairs_in_order(verifier):
+    pairs = [(text, photo) for photo in (CAT, PHOTOS / "coffee.png") for text in ("a cat", "no cat", "hello", "a dog or a cat")] * 5
+    batch = list(verifier.verify_batch(iter(pairs)))
+    single = [verifier.verify(*pair) for pair in pairs]
+    assert [v.answer for v in batch] == [v.answer for v in single]
+    assert [v.probability for v in batch] == pytest.approx([v.probability for v in single], abs=1e-3)
+
+
+def test_a_bad_pair_stops_a_batch_at_its_place_but_not_before(verifier):
+    verdicts = verifier.verify_batch([("a cat", CAT), ("", CAT)])
+    assert next(verdicts).answer
+    with pytest.raises(InputError, match="empty"):
+        next(verdicts)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", None, 3, "cat " * 20_000])
+def test_a_text_that_cannot_be_read_is_refused(verifier, text):
+    with pytest.raises(InputError, match="text"):
+        verifier.read(text)
+
+
+@pytest.mark.parametrize("image", ["no-such.jpg", b"", b"not a picture", np.zeros((4, 4), np.uint8)])
+def test_a_picture_that_cannot_be_read_is_refused(verifier, image):
+    with pytest.raises(InputError):
+        verifier.look(image)
+
+
+def test_a_long_text_is_read_to_its_end(verifier):
+    text = "The weather was fine and we walked along the river for hours. " * 30 + "There is a zebra."
+    assert [(m.text, m.start) for m in verifier.read(text)] == [("zebra", text.index("zebra"))]

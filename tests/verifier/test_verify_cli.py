@@ -1,0 +1,105 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import skimage
+
+from verifier.cli import main
+
+PHOTOS = Path(skimage.__file__).parent / "data"
+CAT = str(PHOTOS / "chelsea.png")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("text", "printed"), [("There is a cat in the picture.", "true\n"), ("There is a dog.", "false\n")])
+def test_stdout_is_true_or_false_and_nothing_else(capfd, text, printed):
+    assert main(["--text", text, "--image", CAT]) == 0
+    assert capfd.readouterr() == (printed, "")
+
+
+def test_the_exit_code_tells_a_false_answer_only_when_asked(capsys):
+    assert main(["--text", "a dog", "--image", CAT, "--exit-code"]) == 1
+    assert main(["--text", "a cat", "--image", CAT, "--exit-code"]) == 0
+
+
+def test_json_explains_the_verdict(capsys):
+    main(["--text", "no dog, a cat", "--image", CAT, "--json"])
+    record = json.loads(capsys.readouterr().out)
+    assert record["answer"] is True
+    assert record["reason"] == "agrees"
+    assert 0.5 < record["probability"] <= 1
+    assert record["mentions"][0] == {"text": "dog", "start": 3, "end": 6, "claim": "ABSENT", "kinds": ["dog"]}
+    assert record["animals"][0]["kind"] == "cat"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--text", "a cat", "--image", "missing.jpg"], "missing.jpg"),
+        (["--text", "", "--image", CAT], "empty"),
+        (["--text", "a cat"], "--image"),
+        ([], "--text"),
+        (["--text", "a cat", "--pairs", "x.csv"], "either"),
+        (["--pairs", "missing.csv", "--output", "out.csv"], "missing.csv"),
+        (["--pairs", "missing.csv"], "--output"),
+        (["--text", "a cat", "--image", CAT, "--release", "missing"], "missing"),
+        (["--text", "a cat", "--image", CAT, "--ner-checkpoint", "missing.ckpt"], "missing.ckpt"),
+    ],
+)
+def test_bad_input_gives_one_line_and_exit_code_2(capsys, arguments, named):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert named in err
+
+
+def test_a_broken_picture_gives_one_line(capsys, tmp_path):
+    file = tmp_path / "broken.jpg"
+    file.write_bytes(b"\xff\xd8\xff\xe0 and then nothing")
+    assert main(["--text", "a cat", "--image", str(file)]) == 2
+    assert "broken.jpg" in capsys.readouterr().err
+
+
+@pytest.fixture
+def table(tmp_path):
+    file = tmp_path / "pairs.csv"
+    rows = [["id", "text", "image"], ["1", "a cat", CAT], ["2", "a cat", "none.jpg"], ["3", "not a cat, is it", CAT], ["4", "", CAT]]
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    return file
+
+
+def test_a_table_keeps_its_columns_and_bad_rows_get_their_error(capsys, table, tmp_path):
+    assert main(["--pairs", str(table), "--output", str(tmp_path / "out.csv")]) == 0
+    with (tmp_path / "out.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
+    assert [row["answer"] for row in rows] == ["true", "", "false", ""]
+    assert "none.jpg" in rows[1]["error"]
+    assert "empty" in rows[3]["error"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_table_can_be_written_as_json_lines(table, tmp_path):
+    assert main(["--pairs", str(table), "--output", str(tmp_path / "out.jsonl")]) == 0
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [record["answer"] for record in records] == [True, None, False, None]
+
+
+@pytest.mark.parametrize(("header", "named"), [("text,picture", "image"), ("text,image,answer", "answer")])
+def test_a_table_with_other_columns_is_refused(capsys, tmp_path, header, named):
+    file = tmp_path / "pairs.csv"
+    file.write_text(header + "\n")
+    assert main(["--pairs", str(file), "--output", str(tmp_path / "out.csv")]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_importing_the_verifier_loads_neither_torch_nor_transformers():
+    heavy = {"torch", "transformers", "lightning", "onnx"}
+    code = f"import sys, verifier, verifier.cli; verifier.Verifier(); print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout == "[]\n"
