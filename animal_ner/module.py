@@ -225,8 +225,7 @@ class Tagger(LightningModule):
     def _rows(self, sentence: Sentence) -> list[tuple[Window, list[int]]]:
         """The windows of a sentence with the tag of each of their words, as indices into ``TAGS``."""
         words = split_words(self._tokenizer, sentence.text)
-        spans = [_to_words(mention, words.offsets) for mention in sentence.mentions]
-        tags = [TAGS.index(tag) for tag in spans_to_tags([span for span in spans if span], len(words))]
+        tags = [TAGS.index(tag) for tag in spans_to_tags(_to_words(sentence.mentions, words.offsets), len(words))]
         return [(row, tags[row.start : row.start + len(row.first)]) for row in windows(self._tokenizer, words, self.hparams["window"])]
 
     def _summed_loss(self, rows: Sequence[tuple[Window, list[int]]]) -> Tensor:
@@ -305,7 +304,15 @@ def _read_config(file: Path) -> dict[str, Any]:
     return config
 
 
-def _to_words(mention: Span, offsets: tuple[tuple[int, int], ...]) -> Span | None:
-    """The words that a mention's characters touch, as a span of words; none when it touches none."""
-    touched = [i for i, (start, end) in enumerate(offsets) if start < mention.end and mention.start < end]
-    return Span(touched[0], touched[-1] + 1, mention.claim) if touched else None
+def _to_words(mentions: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> list[Span]:
+    """The words that each mention's characters touch, as spans of words.
+
+    A mention that touches no word, or only words of the mention before it ("#CatAndDog"), has no span of its own.
+    """
+    spans: list[Span] = []
+    for mention in mentions:
+        taken = spans[-1].end if spans else 0
+        touched = [i for i, (start, end) in enumerate(offsets) if i >= taken and start < mention.end and mention.start < end]
+        if touched:
+            spans.append(Span(touched[0], touched[-1] + 1, mention.claim))
+    return spans

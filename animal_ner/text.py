@@ -42,7 +42,7 @@ def check_text(text: object) -> str:
 
 
 def plain(text: str) -> str:
-    """Straighten quotes and fold full-width and other compatibility letters, one character for one.
+    """Straighten quotes, fold full-width and other compatibility letters and blank out emoji, one character for one.
 
     The result is as long as the text, so that offsets into it are offsets into the text.
     """
@@ -52,7 +52,10 @@ def plain(text: str) -> str:
 def _fold(character: str) -> str:
     if character.isascii():
         return character
-    if unicodedata.category(character) == "Cs":
+    category = unicodedata.category(character)
+    if category in {"So", "Sk"}:
+        return " "  # an emoji beside a name is no part of it: "cat\N{CAT FACE}"
+    if category == "Cs":
         return "\ufffd"  # half of a surrogate pair, which no encoder takes
     folded = unicodedata.normalize("NFKC", character)
     return folded if len(folded) == 1 else character
