@@ -141,7 +141,7 @@ def make_split(examples: Sequence[Example], *, val: float, test: float, seed: in
     """
     pairs = near_duplicates(np.stack([fingerprint(example.path) for example in examples]))
     cluster_of = clusters(len(examples), pairs, [example.group for example in examples])
-    shares = {Side.TRAIN: 1.0 - val - test, Side.VAL: val, Side.TEST: test}
+    shares = {side: share for side, share in ((Side.TRAIN, 1.0 - val - test), (Side.VAL, val), (Side.TEST, test)) if share}
     held = {
         cluster
         for cluster, example in zip(cluster_of, examples, strict=True)

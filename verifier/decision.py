@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from animal_ner.tags import Claim
 
+MOST_PRIOR = 0.95  # some pictures show no animal, however many kinds there are
+
 
 class InputError(ValueError):
     """Input that cannot be verified; the message names what was wrong and what would be right."""
@@ -81,16 +83,20 @@ class Verdict:
     animals: tuple[Animal, ...]
 
 
-def decide(*, mentions: Sequence[Mention], presence: Mapping[str, float], threshold: float, seen_from: float, shown: int = 5) -> Verdict:
+def decide(
+    *, mentions: Sequence[Mention], presence: Mapping[str, float], prior: float, threshold: float, seen_from: float, shown: int = 5
+) -> Verdict:
     """Tell whether what the mentions claim holds for a picture.
 
     PRESENT mentions must all be shown, ABSENT ones must all be missing, and of the EITHER ones at least one must be shown. Kinds are
     taken as independent given the picture, so that the probabilities of these conditions multiply; a condition that another one
-    implies counts once, and a kind that is denied satisfies nothing.
+    implies counts once, and a kind that is denied satisfies nothing. Each condition is weighed as one that somebody asks about
+    (see ``asked``).
 
     Args:
         mentions: what the text says, in reading order; may be empty.
         presence: calibrated probability 0..1 that the picture shows each kind, for every kind of the release.
+        prior: share of the pictures, 0..1, that show any one kind where the presences were calibrated.
         threshold: probability of truth, 0..1, from which the answer is true; fitted on validation pairs.
         seen_from: presence, 0..1, from which an animal counts as seen in the reason; the answer does not depend on it.
         shown: number of animals, likeliest first, that the verdict lists.
@@ -126,18 +132,35 @@ def decide(*, mentions: Sequence[Mention], presence: Mapping[str, float], thresh
     if either:
         wanted.add(frozenset(kind for mention in either for kind in mention.kinds))
     wanted = {kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)}
-    lacks = 1.0 - shown_any(denied, presence)
-    truth = lacks * math.prod(shown_any(kinds - denied, presence) for kinds in wanted)
+    lacks = 1.0 - asked(denied, presence, prior=prior)
+    truth = lacks * math.prod(asked(kinds - denied, presence, prior=prior) for kinds in wanted)
 
     # 3. All conditions hold together surely enough.
     if truth >= threshold:
         return verdict(truth, Reason.AGREES)
     # 4. Otherwise the weakest condition says why.
-    if lacks <= min((shown_any(kinds, presence) for kinds in wanted), default=1.0):
+    if lacks <= min((asked(kinds, presence, prior=prior) for kinds in wanted), default=1.0):
         return verdict(truth, Reason.DENIED_ANIMAL_SEEN)
     if max(presence.values(), default=0.0) < seen_from:
         return verdict(truth, Reason.NO_ANIMAL_SEEN)
     return verdict(truth, Reason.DISAGREES)
+
+
+def asked(kinds: Collection[str], presence: Mapping[str, float], *, prior: float) -> float:
+    """Probability 0..1 that a picture shows one of some kinds, when it was as likely as not before anyone looked.
+
+    Presences are calibrated on pictures of which few show any one kind. People do not ask about kinds at random: what a text names is
+    about as often there as not. Bayes' rule moves the one prior to the other: p (1 - r) / (p (1 - r) + (1 - p) r), with r the prior of
+    all these kinds together (M. Saerens et al., "Adjusting the Outputs of a Classifier to New a Priori Probabilities", 2002).
+
+    Args:
+        kinds: the kinds of which one is enough; with none the probability is 0.
+        presence: calibrated probability 0..1 of each kind.
+        prior: share of the pictures, 0..1, that show any one kind where the presences were calibrated.
+    """
+    p = shown_any(kinds, presence)
+    r = min(prior * len(kinds), MOST_PRIOR)
+    return p * (1.0 - r) / (p * (1.0 - r) + (1.0 - p) * r) if 0.0 < p < 1.0 else p
 
 
 def shown_any(kinds: Collection[str], presence: Mapping[str, float]) -> float:

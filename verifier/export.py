@@ -71,13 +71,15 @@ def export(ner: Path, cls: Path, output: Path) -> Manifest:
         shown = labels[:, None] == np.arange(len(looker.kinds))
         calibration = fit_calibration(logits, shown)
         presence = calibration.presence(logits)
-        probability, truth = simulated_claims(presence, labels, seed=0)
+        prior = float(shown.any(axis=1).mean()) / len(looker.kinds)
+        probability, truth = simulated_claims(presence, labels, prior=prior, seed=0)
         manifest = Manifest(
             tags=TAGS,
             kinds=looker.kinds,
             size=looker.size,
             window=int(reader.module.hparams["window"]),
             calibration=calibration,
+            prior=prior,
             threshold=fit_threshold(probability, truth),
             seen_from=fit_seen_from(presence, labels),
             sha256={name: digest((made / name).read_bytes()) for name in FILES},

@@ -43,7 +43,7 @@ class Verifier:
         self._reader = reader or OnnxReader(opened)
         self._looker = looker or OnnxLooker(opened)
         self._names = Names(self._looker.kinds)
-        self._threshold, self._seen_from = opened.manifest.threshold, opened.manifest.seen_from
+        self._manifest = opened.manifest
 
     @staticmethod
     def from_checkpoints(*, ner: str | Path | None = None, cls: str | Path | None = None, release: str | Path | None = None) -> Verifier:
@@ -136,7 +136,10 @@ class Verifier:
         )
 
     def _decide(self, mentions: tuple[Mention, ...], presence: dict[str, float]) -> Verdict:
-        return decide(mentions=mentions, presence=presence, threshold=self._threshold, seen_from=self._seen_from)
+        manifest = self._manifest
+        return decide(
+            mentions=mentions, presence=presence, prior=manifest.prior, threshold=manifest.threshold, seen_from=manifest.seen_from
+        )
 
 
 def _check(text: str) -> str:

@@ -30,6 +30,7 @@ class Manifest:
         size: side in pixels of the classifier's images.
         window: most pieces that the tagger reads at once.
         calibration: from the classifier's logits to presences.
+        prior: share of the validation pictures, 0..1, that show any one kind.
         threshold: probability of truth, 0..1, from which an answer is true.
         seen_from: presence, 0..1, from which an animal counts as seen.
         sha256: digest of each file, by name.
@@ -41,6 +42,7 @@ class Manifest:
     size: int
     window: int
     calibration: Calibration
+    prior: float
     threshold: float
     seen_from: float
     sha256: dict[str, str]

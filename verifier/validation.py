@@ -12,29 +12,34 @@ NO_CLASS = -1
 
 
 def simulated_claims(
-    presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int
+    presence: NDArray[np.float64], labels: NDArray[np.int64], *, prior: float, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Probabilities of truth that claims about validation pictures get, and whether they are true.
 
     Each picture meets as many true as false claims of each sort: that its own kind, or another one, is PRESENT or ABSENT, or that one
-    of two kinds is shown (EITHER). Other kinds are drawn evenly.
+    of two kinds is shown (EITHER). Of the other kinds every fourth looks alike: it is one of the three that pictures of this kind are
+    most taken for. The others are drawn evenly.
 
     Args:
         presence: (N, K) calibrated presences.
         labels: (N,) index of the kind shown, -1 for none; pictures without an animal are left out.
+        prior: share of the pictures, 0..1, that show any one kind.
         seed: of the other kinds.
 
     Returns:
         Probabilities and truths, both (M,).
     """
     chance = np.random.default_rng(seed)
+    kinds = presence.shape[1]
+    alike = {label: _most_alike(presence[labels == label].mean(axis=0), label) for label in set(labels.tolist()) - {NO_CLASS}}
     probabilities, truths = [], []
-    for row, label in zip(presence, labels, strict=True):
+    for row, label in zip(presence, labels.tolist(), strict=True):
         if label == NO_CLASS:
             continue
         by_kind = {str(k): float(p) for k, p in enumerate(row)}
-        other, another = ((label + 1 + chance.choice(len(row) - 1, size=2, replace=len(row) < 3)) % len(row)).tolist()
-        for claim, kinds, truth in (
+        drawn = (label + 1 + chance.choice(kinds - 1, size=2, replace=kinds < 3)) % kinds
+        other, another = (int(chance.choice(alike[label])) if chance.random() < 0.25 else int(k) for k in drawn)
+        for claim, claimed, truth in (
             (Claim.PRESENT, [label], True),
             (Claim.PRESENT, [other], False),
             (Claim.ABSENT, [label], False),
@@ -42,10 +47,15 @@ def simulated_claims(
             (Claim.EITHER, [label, other], True),
             (Claim.EITHER, [other, another], False),
         ):
-            mentions = [Mention("", 0, 0, claim, (str(kind),)) for kind in kinds]
-            probabilities.append(decide(mentions=mentions, presence=by_kind, threshold=0.5, seen_from=0.5).probability)
+            mentions = [Mention("", 0, 0, claim, (str(kind),)) for kind in claimed]
+            probabilities.append(decide(mentions=mentions, presence=by_kind, prior=prior, threshold=0.5, seen_from=0.5).probability)
             truths.append(truth)
     return np.array(probabilities), np.array(truths)
+
+
+def _most_alike(mean_presence: NDArray[np.float64], label: int) -> list[int]:
+    """The three kinds, other than its own, that pictures of a kind are most taken for."""
+    return [int(k) for k in np.argsort(-mean_presence) if k != label][:3]
 
 
 def fit_threshold(probability: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:

@@ -205,3 +205,11 @@ def test_a_file_that_is_no_split_is_refused(tmp_path, rows, message):
         read_split(file, PAIR)
     assert str(caught.value).startswith(f"{file}: ")
     assert message in str(caught.value)
+
+
+def test_pictures_of_held_out_sources_are_for_testing_alone(picture_folder):
+    examples = [Example(path, path.parent.name) for path in sorted(picture_folder.rglob("*.jpg"))]
+    sides = make_split(examples, val=0.25, test=0, seed=0, test_only=["*/1*.jpg"])
+    for example, side in zip(examples, sides, strict=True):
+        assert (side == Side.TEST) == example.path.name.startswith("1")
+    assert {Side.TRAIN, Side.VAL} <= set(sides)

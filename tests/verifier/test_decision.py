@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifier import Claim, InputError, Mention, Reason, Verdict, decide
-from verifier.decision import shown_any
+from verifier.decision import asked, shown_any
 from verifier.evaluation import holds
 
 KINDS = ("cat", "cow", "dog", "duck", "horse", "owl")
@@ -28,7 +28,7 @@ def either(*kinds: str) -> Mention:
 
 def verdict(mentions: list[Mention], *shown: str) -> Verdict:
     presence = {kind: 0.95 if kind in shown else 0.01 for kind in KINDS}
-    return decide(mentions=mentions, presence=presence, threshold=0.5, seen_from=0.3)
+    return decide(mentions=mentions, presence=presence, prior=0.15, threshold=0.5, seen_from=0.3)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_same_condition_twice_counts_once():
 
 
 def test_animals_are_listed_likeliest_first():
-    result = decide(mentions=[], presence={"cat": 0.2, "dog": 0.9, "owl": 0.5}, threshold=0.5, seen_from=0.5, shown=2)
+    result = decide(mentions=[], presence={"cat": 0.2, "dog": 0.9, "owl": 0.5}, prior=0.15, threshold=0.5, seen_from=0.5, shown=2)
     assert [animal.kind for animal in result.animals] == ["dog", "owl"]
 
 
@@ -92,13 +92,13 @@ claims = st.lists(st.builds(mention, st.sampled_from(Claim), st.sampled_from(KIN
 @given(claims, st.sets(st.sampled_from(KINDS)))
 def test_with_certain_presences_the_answer_is_the_truth_rule_of_the_guideline(mentions, shown):
     presence = {kind: float(kind in shown) for kind in KINDS}
-    result = decide(mentions=mentions, presence=presence, threshold=0.5, seen_from=0.5)
+    result = decide(mentions=mentions, presence=presence, prior=0.15, threshold=0.5, seen_from=0.5)
     assert result.answer == holds([(m.claim, m.kinds) for m in mentions], shown)
 
 
 @given(claims, st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS}), st.floats(0.01, 1))
 def test_any_presences_give_a_probability_and_an_answer_that_the_threshold_explains(mentions, presence, threshold):
-    result = decide(mentions=mentions, presence=presence, threshold=threshold, seen_from=0.5)
+    result = decide(mentions=mentions, presence=presence, prior=0.15, threshold=threshold, seen_from=0.5)
     assert 0.0 <= result.probability <= 1.0
     assert result.answer == (result.probability >= threshold)
     assert result.answer == (result.reason is Reason.AGREES)
@@ -109,3 +109,15 @@ def test_more_kinds_never_make_a_group_less_likely(values):
     presence = {str(i): value for i, value in enumerate(values)}
     chances = [shown_any([str(i) for i in range(n)], presence) for n in range(len(values) + 1)]
     assert chances == sorted(chances)
+
+
+def test_a_presence_at_its_prior_is_an_even_chance_once_somebody_asks():
+    assert asked({"cat"}, {"cat": 0.1}, prior=0.1) == pytest.approx(0.5)
+    assert asked({"cat", "dog"}, {"cat": 0.1, "dog": 0.1 / 0.9}, prior=0.1) == pytest.approx(0.5)
+
+
+@given(st.floats(0, 1), st.floats(0.001, 0.9))
+def test_asking_keeps_certainties_and_order(p, prior):
+    assert asked({"cat"}, {"cat": 0.0}, prior=prior) == 0.0
+    assert asked({"cat"}, {"cat": 1.0}, prior=prior) == 1.0
+    assert asked({"cat"}, {"cat": p}, prior=prior) <= asked({"cat"}, {"cat": (1 + p) / 2}, prior=prior)

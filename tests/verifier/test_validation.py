@@ -7,14 +7,14 @@ from verifier.validation import fit_seen_from, fit_threshold, simulated_claims
 def test_a_perfect_classifier_gets_every_simulated_claim_right():
     labels = np.array([0, 1, 2, -1])
     presence = (labels[:, None] == np.arange(4)).astype(float)
-    probability, truth = simulated_claims(presence, labels, seed=0)
+    probability, truth = simulated_claims(presence, labels, prior=0.2, seed=0)
     assert len(truth) == 18
     assert truth.mean() == 0.5
     assert ((probability >= 0.5) == truth).all()
 
 
 def test_simulated_claims_work_with_two_kinds():
-    probability, truth = simulated_claims(np.eye(2), np.array([0, 1]), seed=0)
+    probability, truth = simulated_claims(np.eye(2), np.array([0, 1]), prior=0.5, seed=0)
     assert probability.shape == truth.shape
 
 
