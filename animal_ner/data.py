@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,34 +12,45 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from animal_ner.grammar import generate
+from animal_ner.names import names_an_animal
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
 from animal_ner.variation import make_slips, swap_names
 
+logger = logging.getLogger(__name__)
+
 
 class TrainingSentences(Dataset[Sentence]):
-    """Written sentences, varied anew each time they are read, followed by sentences from the grammar.
+    """Written sentences, varied anew each time they are read, then sentences from the grammar, then texts without an animal.
 
     Args:
         written: annotated sentences.
         generated: number of sentences from the grammar; other ones in each epoch.
+        bare: texts without an animal.
+        drawn: number of these that are drawn; other ones in each epoch.
         swapped: probability that a written sentence gets other animals, 0..1.
         seed: of all that varies.
     """
 
-    def __init__(self, written: list[Sentence], *, generated: int, swapped: float, seed: int) -> None:
+    def __init__(
+        self, written: list[Sentence], *, generated: int, bare: Sequence[str] = (), drawn: int = 0, swapped: float, seed: int
+    ) -> None:
         self.written = written
         self.generated = generated
+        self.bare = bare
+        self.drawn = drawn if bare else 0
         self.swapped = swapped
         self.seed = seed
         self._chance: random.Random | None = None
 
     def __len__(self) -> int:
-        return len(self.written) + self.generated
+        return len(self.written) + self.generated + self.drawn
 
     def __getitem__(self, i: int) -> Sentence:
         if self._chance is None:  # in a worker: torch gives each one another seed in each epoch
             worker = get_worker_info()
             self._chance = random.Random(worker.seed if worker else self.seed)
+        if i >= len(self.written) + self.generated:
+            return make_slips(Sentence(self._chance.choice(self.bare)), self._chance)
         if i >= len(self.written):
             return make_slips(next(generate(self._chance.getrandbits(32))), self._chance)
         sentence = self.written[i]
@@ -54,6 +67,9 @@ class SentenceDataModule(LightningDataModule):
         val: files to validate on.
         test: files to test on.
         generated: sentences from the grammar in each training epoch.
+        plain: text files, one text a line, of what people write about any pictures. The lines in which nothing sounds like an animal
+            train too, as texts that name none. A file that is not there is left out with a warning.
+        drawn: number of such lines in each training epoch.
         swapped: probability that a written training sentence gets other animals, 0..1.
         seed: seed of variation and grammar.
         batch_size: sentences in a batch.
@@ -67,6 +83,8 @@ class SentenceDataModule(LightningDataModule):
         val: list[str] | None = None,
         test: list[str] | None = None,
         generated: int = 2000,
+        plain: list[str] | None = None,
+        drawn: int = 0,
         swapped: float = 0.5,
         seed: int = 0,
         batch_size: int = 32,
@@ -77,6 +95,8 @@ class SentenceDataModule(LightningDataModule):
         self.save_hyperparameters(ignore=["predict_texts", "predict_file"])
         self.files = {"train": train or [], "val": val or [], "test": test or []}
         self.generated, self.swapped, self.seed = generated, swapped, seed
+        self.plain = [Path(file) for file in plain or []]
+        self.drawn = drawn
         self.batch_size = batch_size
         self.predict_texts = list(predict_texts or [])
         self.predict_file = Path(predict_file) if predict_file else None
@@ -95,8 +115,25 @@ class SentenceDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sentence]:
         """Varied and generated sentences in a random order."""
-        dataset = TrainingSentences(self._sentences["train"], generated=self.generated, swapped=self.swapped, seed=self.seed)
+        dataset = TrainingSentences(
+            self._sentences["train"],
+            generated=self.generated,
+            bare=self._bare_texts(),
+            drawn=self.drawn,
+            swapped=self.swapped,
+            seed=self.seed,
+        )
         return DataLoader(dataset, batch_size=self.batch_size, shuffle=True, collate_fn=list)
+
+    def _bare_texts(self) -> list[str]:
+        """The lines of the plain files in which nothing sounds like an animal; files that are not there are left out."""
+        texts: list[str] = []
+        for file in self.plain if self.drawn else ():
+            if file.is_file():
+                texts += [text for text in _read_lines(file) if text.strip() and not names_an_animal(text)]
+            else:
+                logger.warning("%s: no such file (data.plain); training goes on without its texts", file)
+        return texts
 
     def val_dataloader(self) -> DataLoader[Sentence]:
         """Validation sentences as they are."""
@@ -114,10 +151,14 @@ class SentenceDataModule(LightningDataModule):
         """The texts of ``predict_texts``, then the lines of ``predict_file``."""
         texts = list(self.predict_texts)
         if self.predict_file is not None:
-            try:
-                texts += self.predict_file.read_text(encoding="utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SentenceError(f"{self.predict_file}: cannot be read ({error}); expected UTF-8, one text a line") from error
+            texts += _read_lines(self.predict_file)
         if not texts:
             raise SentenceError("data.predict_texts, data.predict_file: no text given")
         return DataLoader([Sentence(text) for text in texts], batch_size=self.batch_size, collate_fn=list)  # type: ignore[arg-type]
+
+
+def _read_lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SentenceError(f"{file}: cannot be read ({error}); expected UTF-8, one text a line") from error

@@ -86,6 +86,13 @@ class Names:
         return NO_KINDS
 
 
+def names_an_animal(text: str) -> bool:
+    """Whether any one to three words of a text, in a row, are a name that the lexicon lists, in whatever sense they are meant."""
+    words = re.findall(r"\w+", fold(text))
+    runs = (" ".join(words[i : i + length]) for length in (1, 2, 3) for i in range(len(words) - length + 1))
+    return any(form in lexicon() for run in runs for form in singulars(run))
+
+
 def fold(name: str) -> str:
     """Write a name as the lexicon does: lower case, no accents, single spaces for hyphens and underscores, no possessive."""
     decomposed = unicodedata.normalize("NFKD", name.replace("\u2019", "'"))

@@ -30,7 +30,16 @@ def own_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def flags(encoder: Path, sentences: Path) -> list[str]:
     sides = [f"--data.{side}=[{sentences}]" for side in ("train", "val", "test")]
-    return ["--config", str(CONFIG), f"--model.encoder={encoder}", "--model.window=32", *sides, "--data.generated=4", "--data.batch_size=8"]
+    return [
+        "--config",
+        str(CONFIG),
+        f"--model.encoder={encoder}",
+        "--model.window=32",
+        *sides,
+        "--data.generated=4",
+        "--data.drawn=0",
+        "--data.batch_size=8",
+    ]
 
 
 @dataclass(frozen=True)

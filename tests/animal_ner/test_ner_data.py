@@ -108,3 +108,14 @@ def test_a_predict_file_that_cannot_be_read_is_named(tmp_path: Path, content: by
 def test_predict_without_a_text_is_refused() -> None:
     with pytest.raises(SentenceError, match=r"data\.predict_texts, data\.predict_file: no text given"):
         SentenceDataModule().predict_dataloader()
+
+
+def test_lines_that_name_no_animal_train_as_texts_without_mentions_and_missing_files_are_left_out(tmp_path, sentence_file):
+    plain = tmp_path / "captions.txt"
+    plain.write_text("A red bus in the rain.\nA hot dog stand.\nTwo sea lions on a rock\n\n")
+    data = SentenceDataModule(train=[str(sentence_file)], val=[str(sentence_file)], generated=0, plain=[str(plain), "none.txt"], drawn=6)
+    data.setup("fit")
+    dataset = data.train_dataloader().dataset
+    extra = [dataset[i] for i in range(len(dataset) - 6, len(dataset))]
+    assert {sentence.text.rstrip(".") for sentence in extra} == {"A red bus in the rain"}
+    assert not any(sentence.mentions for sentence in extra)

@@ -32,6 +32,7 @@ def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_fold
     config = ["fit", f"--config={ROOT / 'configs/animal_ner/minilm.yaml'}"]
     variation = [
         "--data.generated=0",
+        "--data.drawn=0",
         "--data.swapped=0",
         "--data.batch_size=4",
         "--trainer.max_epochs=60",
