@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,  # noqa: F401  (importing a plugin registers its format)
     Image,
-    ImageOps,
     TiffImagePlugin,  # noqa: F401
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
@@ -27,6 +26,16 @@ PictureSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | Pixel
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter gigabyte of RGB)
 
 
@@ -48,6 +57,8 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
     Raises:
         PictureError: the file is missing, is no picture, is broken or has more than ``MAX_PIXELS`` pixels.
     """
+    if not isinstance(source, str | os.PathLike | bytes | Image.Image | np.ndarray):
+        raise PictureError(f"image: {type(source).__name__} given; a path, bytes, a PIL image or an array is needed")
     name = _name(source)
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
@@ -56,13 +67,15 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
     try:
         if isinstance(source, Image.Image):
             return _as_seen(source)
-        file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+        file = io.BytesIO(source) if isinstance(source, bytes) else _regular_file(Path(source))
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as image:
                 if at_least is not None:
                     image.draft("RGB", (at_least, at_least))
                 return _as_seen(image)
+    except PictureError:
+        raise
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -73,16 +86,14 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
         raise PictureError(f"{name}: {_what_it_is(source)}; expected one of {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"{name}: more than {MAX_PIXELS:,} pixels; scale it down first") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, OverflowError, MemoryError) as error:
-        # Pillow's decoders answer broken files with any of these.
+    except Exception as error:
         raise PictureError(f"{name}: not a picture that can be read ({error})") from error
 
 
 def fit_picture(image: Image.Image, size: int) -> Pixels:
     """Bring a whole picture to the network's size.
 
-    The picture is squashed to a square rather than cropped: a centre crop never sees the sides of a wide photo, and on photos
-    from held-out sources the squashed whole was as accurate (README, "What was tried").
+    The picture is squashed to a square rather than cropped: a centre crop never sees the sides of a wide photo.
 
     Args:
         image: an RGB image of any size.
@@ -114,7 +125,8 @@ def _as_seen(image: Image.Image) -> Image.Image:
     if image.width < 1 or image.height < 1:
         raise ValueError("it has no pixels")
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    upright = image.transpose(turn) if turn is not None else image
     if upright.mode.startswith(("I", "F")):
         return Image.fromarray(_to_8_bit(np.asarray(upright))).convert("RGB")
     if upright.has_transparency_data:
@@ -125,10 +137,20 @@ def _as_seen(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(values: NDArray[np.generic]) -> Pixels:
-    """Grey values of more than 8 bits (uint16 range for integers, 0..1 or any range for floats) as uint8."""
+    """Grey values of more than 8 bits as uint8; white is the least of 1 (floats), 255, 4095 and 65535 that none exceeds."""
     grey = np.nan_to_num(values.astype(np.float64))
-    white = 65535.0 if np.issubdtype(values.dtype, np.integer) else max(1.0, float(grey.max()))
+    whites = (255.0, 4095.0, 65535.0) if np.issubdtype(values.dtype, np.integer) else (1.0, 255.0, 65535.0)
+    white = next((w for w in whites if grey.max() <= w), float(grey.max()))
     return (np.clip(grey / white, 0.0, 1.0) * 255).round().astype(np.uint8)
+
+
+def _regular_file(path: Path) -> Path:
+    """The path, unless it is something that opens but never ends (a pipe, a device)."""
+    if not str(path) or str(path) == ".":
+        raise PictureError("image: no path given")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PictureError(f"{path}: not a file")
+    return path
 
 
 def _name(source: PictureSource) -> str:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from types import MappingProxyType
 from typing import TypeAlias
@@ -22,6 +22,10 @@ Kinds: TypeAlias = frozenset[str]
 
 NO_KINDS: Kinds = frozenset()
 EVERY_KIND = "*"
+MOST_KNOWN = 10_000  # answers that are remembered
+MOST_WORDS = 3  # of a misspelt name that are looked at
+YOUNG = frozenset("baby calf calves chick colt cub filly foal hatchling joey kid kit kitten kitty lamb piglet pup puppy whelp".split())  # noqa: SIM905
+EVERYDAY = frozenset("alligator bird bug bunny bull cattle doggo falcon hen heron insect pelican pony rooster toad tortoise".split())  # noqa: SIM905
 NOT_AN_ANIMAL = "not_an_animal"  # the lexicon's kind of hot dogs and computer mice; in no vocabulary
 
 
@@ -36,6 +40,7 @@ class Names:
     def __init__(self, vocabulary: Collection[str]) -> None:
         self._vocabulary = frozenset(vocabulary)
         self._own = {fold(kind): frozenset({kind}) for kind in vocabulary}
+        self._known: dict[str, Kinds] = {}
 
     def kinds(self, name: str) -> Kinds:
         """Kinds of the vocabulary that a name may mean; none when it names an animal outside it.
@@ -46,9 +51,19 @@ class Names:
             (['dog'], [])
         """
         folded = fold(name)
-        kinds = (
-            self._meaning(folded) or self._meaning(_unstretch(folded, 1)) or self._meaning(_unstretch(folded, 2)) or self._misspelt(folded)
-        )
+        if folded not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[folded] = self._look_up(folded)
+        return self._known[folded]
+
+    def is_listed(self, name: str) -> bool:
+        """Whether a name, or an ending of it, is that of an animal, within the vocabulary or outside it; misspelt ones are not."""
+        return bool(self._meaning(fold(name)))
+
+    def _look_up(self, folded: str) -> Kinds:
+        forms = (folded, _unstretch(folded, 1), _unstretch(folded, 2))
+        kinds = next((kinds for form in forms if (kinds := self._meaning(form))), NO_KINDS) or self._misspelt(folded)
         return self._vocabulary if EVERY_KIND in kinds else kinds & self._vocabulary
 
     def _meaning(self, name: str) -> Kinds:
@@ -57,8 +72,10 @@ class Names:
         for start in range(len(words)):
             kinds = self._listed(" ".join(words[start:]))
             if kinds:
-                owner = self._listed(" ".join(words[:start])) if start and len(kinds) > 1 else NO_KINDS
-                return kinds & owner or kinds  # "leopard cub": of all that have cubs, the leopard
+                owner = self._listed(" ".join(words[:start]))
+                if owner and start == len(words) - 1 and not YOUNG.isdisjoint(singulars(words[-1])):
+                    return owner  # "leopard cub", "fox kitten": the young of what stands before
+                return kinds & owner or kinds
         return NO_KINDS
 
     def _listed(self, name: str) -> Kinds:
@@ -69,21 +86,24 @@ class Names:
         return NO_KINDS
 
     def _misspelt(self, name: str) -> Kinds:
-        """Kinds of the nearest listed name, if it is near for its length and no other kinds are as near."""
-        words = name.split()
+        """Kinds of the nearest everyday name or, for longer words, of the nearest listed one, if no other kinds are as near."""
+        words = name.split()[-MOST_WORDS:]
         for start in range(len(words)):
             ending = " ".join(words[start:])
-            allowed = 0 if len(ending) < 4 else 1 if len(ending) < 8 else 2
-            if not allowed:
-                continue
-            choices = {**{own: own for own in self._own}, **spellings()}
-            near = process.extract(ending, choices.keys(), scorer=OSA.distance, score_cutoff=allowed, limit=None)
-            if near:
-                least = min(distance for _, distance, _ in near)
-                meanings = {self._listed(choices[found]) for found, distance, _ in near if distance == least}
+            for names, least in ((self._everyday, 5), (spellings(), 6)):
+                allowed = (len(ending) >= least) + (len(ending) >= least + 4)
+                near = process.extract(ending, names.keys(), scorer=OSA.distance, score_cutoff=allowed, limit=None) if allowed else []
+                nearest = min((distance for _, distance, _ in near), default=0)
+                meanings = {self._listed(names[found]) for found, distance, _ in near if distance == nearest}
                 if len(meanings) == 1:
                     return meanings.pop()
         return NO_KINDS
+
+    @cached_property
+    def _everyday(self) -> Mapping[str, str]:
+        """The kinds' own names and what everybody calls young and pets, with their plurals, each with the listed name."""
+        names = {*self._own, *(fold(kind) for kind in lexicon_kinds()), *YOUNG, *EVERYDAY}
+        return {**{plural(name): name for name in names}, **{name: name for name in names}}
 
 
 def names_an_animal(text: str) -> bool:

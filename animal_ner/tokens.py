@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from animal_ner.tags import Span, best_tags, tags_to_spans
+from animal_ner.tags import Claim, Span, best_tags, tags_to_spans
 from animal_ner.text import plain
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -126,8 +126,14 @@ def find_spans(
                 if known is None or context > known[0]:
                     logits[i][window.start + k] = (context, values[piece])
     found = []
-    for of_text, of_words in zip(logits, words, strict=True):
+    for text, of_text, of_words in zip(texts, logits, words, strict=True):
         values = np.array([of_text[k][1] for k in range(len(of_words))], dtype=np.float32)
-        offsets = of_words.offsets
-        found.append([Span(offsets[s.start][0], offsets[s.end - 1][1], s.claim) for s in tags_to_spans(best_tags(values))])
+        spans = tags_to_spans(best_tags(values))
+        found.append([_trim(of_words.offsets[s.start][0], of_words.offsets[s.end - 1][1], s.claim, text) for s in spans])
     return found
+
+
+def _trim(start: int, end: int, claim: Claim, text: str) -> Span:
+    """A span without what is no letter or digit at its ends ("no-[cat]"), if anything is left."""
+    letters = [i for i in range(start, end) if text[i].isalnum()]
+    return Span(letters[0], letters[-1] + 1, claim) if letters else Span(start, end, claim)

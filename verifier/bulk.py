@@ -15,6 +15,7 @@ from verifier.decision import InputError, Verdict
 from verifier.pipeline import Verifier
 
 NEEDED = ("text", "image")
+MAX_CELL = 64 * 1024 * 1024  # characters; longer texts are refused row by row, long before this
 ADDED = ("answer", "probability", "reason", "error")
 
 
@@ -38,14 +39,19 @@ def verify_table(verifier: Verifier, pairs: Path, output: Path) -> int:
     """
     if output.suffix not in (".csv", ".jsonl"):
         raise InputError(f"{output}: the output must end in .csv or .jsonl")
+    if pairs.exists() and not pairs.is_file():
+        raise InputError(f"{pairs}: not a file; the table is read more than once, so it cannot be a pipe")
+    csv.field_size_limit(MAX_CELL)
     columns, count = _header(pairs), _count_lines(pairs)
     clash = [name for name in ADDED if name in columns]
     if clash:
         raise InputError(f"{pairs}: has a column {clash[0]!r} already, which the output adds; rename it")
+    if len(set(columns)) < len(columns):
+        raise InputError(f"{pairs}: two columns have one name ({', '.join(columns)}); rename one")
     temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     errors = 0
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
+        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
             write = _writer(stream, [*columns, *ADDED], output.suffix)
             for row in tqdm(_answered(verifier, pairs), total=count, unit="pair", desc="verify"):
                 errors += bool(row["error"])
@@ -81,9 +87,9 @@ def _answer(outcome: Verdict | InputError) -> dict[str, Any]:
 
 def _header(pairs: Path) -> list[str]:
     try:
-        with pairs.open(newline="", encoding="utf-8-sig") as stream:
+        with pairs.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
             columns = next(csv.reader(stream), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise InputError(f"{pairs}: cannot be read ({error}); expected a CSV in UTF-8 with the columns text and image") from error
     missing = [name for name in NEEDED if name not in columns]
     if missing:
@@ -92,7 +98,8 @@ def _header(pairs: Path) -> list[str]:
 
 
 def _rows(pairs: Path) -> Iterator[dict[str, Any]]:
-    with pairs.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+    # Bytes that are no UTF-8 pass through as they are (surrogateescape); their row is answered like any other.
+    with pairs.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
         for row in csv.DictReader(stream, restval=""):
             row.pop(None, None)  # cells beyond the header
             yield row
@@ -105,12 +112,15 @@ def _count_lines(pairs: Path) -> int:
 
 
 def _locate(image: str, beside: Path) -> str:
-    return image if not image or Path(image).exists() or not (beside / image).exists() else str(beside / image)
+    try:
+        return image if not image or Path(image).exists() or not (beside / image).exists() else str(beside / image)
+    except (OSError, ValueError):  # a name that no file system takes; opening it says so
+        return image
 
 
 def _writer(stream: Any, columns: list[str], suffix: str) -> Any:
     if suffix == ".jsonl":
-        return lambda row: stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return lambda row: stream.write(json.dumps(row) + "\n")
     writer = csv.DictWriter(stream, columns)
     writer.writeheader()
     return lambda row: writer.writerow({name: _cell(value) for name, value in row.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -26,6 +27,10 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         if (options.pairs is None) == (options.text is None):
             raise InputError("give either --text and --image, or --pairs and --output")
+        if options.pairs is not None and (options.image or options.json or options.exit_code):
+            raise InputError("--image, --json and --exit-code go with --text; --pairs writes everything to --output")
+        if options.text is not None and options.output is not None:
+            raise InputError("--output goes with --pairs; the answer to --text is printed")
         if options.pairs is not None:
             return _verify_table(options)
         if options.image is None:
@@ -34,7 +39,12 @@ def main(args: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"verify: {error}", file=sys.stderr)
         return BAD_INPUT
-    print(json.dumps(verdict_as_json(verdict), ensure_ascii=False) if options.json else str(verdict.answer).lower())
+    try:
+        print(json.dumps(verdict_as_json(verdict)) if options.json else str(verdict.answer).lower(), flush=True)
+    except OSError as error:
+        print(f"verify: the answer cannot be printed ({error.strerror})", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more when it exits
+        return BAD_INPUT
     return int(options.exit_code and not verdict.answer)
 
 
@@ -68,6 +78,7 @@ def _verifier(options: argparse.Namespace) -> Verifier:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="verify.py",
+        allow_abbrev=False,
         description="Is what a text says about the animals in a picture true? Prints true or false.",
     )
     one = parser.add_argument_group("one pair")

@@ -7,9 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
+from animal_cls.calibration import Calibration
 from animal_ner.tags import Claim
 
-MOST_PRIOR = 0.95  # some pictures show no animal, however many kinds there are
+SMALLEST = 1e-6  # presences nearer to 0 or 1 than this are taken as this near
 
 
 class InputError(ValueError):
@@ -84,19 +87,19 @@ class Verdict:
 
 
 def decide(
-    *, mentions: Sequence[Mention], presence: Mapping[str, float], prior: float, threshold: float, seen_from: float, shown: int = 5
+    *, mentions: Sequence[Mention], presence: Mapping[str, float], asked: Calibration, threshold: float, seen_from: float, shown: int = 5
 ) -> Verdict:
     """Tell whether what the mentions claim holds for a picture.
 
     PRESENT mentions must all be shown, ABSENT ones must all be missing, and of the EITHER ones at least one must be shown. Kinds are
     taken as independent given the picture, so that the probabilities of these conditions multiply; a condition that another one
-    implies counts once, and a kind that is denied satisfies nothing. Each condition is weighed as one that somebody asks about
-    (see ``asked``).
+    implies counts once, and a kind that is denied satisfies nothing.
 
     Args:
         mentions: what the text says, in reading order; may be empty.
         presence: calibrated probability 0..1 that the picture shows each kind, for every kind of the release.
-        prior: share of the pictures, 0..1, that show any one kind where the presences were calibrated.
+        asked: what a presence says of a kind that somebody speaks of. Presences are calibrated on pictures of which few show any one
+            kind, but what a text names is there about as often as not; fitted on claims about validation pictures.
         threshold: probability of truth, 0..1, from which the answer is true; fitted on validation pairs.
         seen_from: presence, 0..1, from which an animal counts as seen in the reason; the answer does not depend on it.
         shown: number of animals, likeliest first, that the verdict lists.
@@ -132,42 +135,33 @@ def decide(
     if either:
         wanted.add(frozenset(kind for mention in either for kind in mention.kinds))
     wanted = {kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)}
-    lacks = 1.0 - asked(denied, presence, prior=prior)
-    truth = lacks * math.prod(asked(kinds - denied, presence, prior=prior) for kinds in wanted)
+    lacks = 1.0 - weigh(denied, presence, asked)
+    truth = lacks * math.prod(weigh(kinds - denied, presence, asked) for kinds in wanted)
 
     # 3. All conditions hold together surely enough.
     if truth >= threshold:
         return verdict(truth, Reason.AGREES)
     # 4. Otherwise the weakest condition says why.
-    if lacks <= min((asked(kinds, presence, prior=prior) for kinds in wanted), default=1.0):
+    if lacks <= min((weigh(kinds, presence, asked) for kinds in wanted), default=1.0):
         return verdict(truth, Reason.DENIED_ANIMAL_SEEN)
     if max(presence.values(), default=0.0) < seen_from:
         return verdict(truth, Reason.NO_ANIMAL_SEEN)
     return verdict(truth, Reason.DISAGREES)
 
 
-def asked(kinds: Collection[str], presence: Mapping[str, float], *, prior: float) -> float:
-    """Probability 0..1 that a picture shows one of some kinds, when it was as likely as not before anyone looked.
+def weigh(kinds: Collection[str], presence: Mapping[str, float], asked: Calibration) -> float:
+    """Probability 0..1 that a picture shows one of some kinds of which a text speaks.
 
-    Presences are calibrated on pictures of which few show any one kind. People do not ask about kinds at random: what a text names is
-    about as often there as not. Bayes' rule moves the one prior to the other: p (1 - r) / (p (1 - r) + (1 - p) r), with r the prior of
-    all these kinds together (M. Saerens et al., "Adjusting the Outputs of a Classifier to New a Priori Probabilities", 2002).
+    A group is as likely as its likeliest kind: kinds that look alike share one animal's presence between them, and the small presences
+    of many kinds that are not there must not add up to an animal. So a group is never less likely than a part of it.
 
     Args:
         kinds: the kinds of which one is enough; with none the probability is 0.
         presence: calibrated probability 0..1 of each kind.
-        prior: share of the pictures, 0..1, that show any one kind where the presences were calibrated.
+        asked: from the log-odds of a presence to the probability that a text which speaks of it is right.
     """
-    p = shown_any(kinds, presence)
-    r = min(prior * len(kinds), MOST_PRIOR)
-    return p * (1.0 - r) / (p * (1.0 - r) + (1.0 - p) * r) if 0.0 < p < 1.0 else p
-
-
-def shown_any(kinds: Collection[str], presence: Mapping[str, float]) -> float:
-    """Probability 0..1 that a picture shows at least one of some kinds, taken as independent: 1 - product of (1 - p).
-
-    Example:
-        >>> shown_any({"cat", "dog"}, {"cat": 0.5, "dog": 0.5, "owl": 0.9})
-        0.75
-    """
-    return 1.0 - math.prod(1.0 - presence[kind] for kind in kinds)
+    if not kinds:
+        return 0.0
+    likeliest = max(presence[kind] for kind in kinds)
+    p = min(max(likeliest, SMALLEST), 1.0 - SMALLEST)
+    return float(asked.presence(np.array(math.log(p / (1.0 - p)))))

@@ -31,7 +31,7 @@ from verifier.checkpoint import CheckpointLooker, CheckpointReader
 from verifier.decision import InputError
 from verifier.release import FILES, MANIFEST, Manifest, Release, digest
 from verifier.runtime import OnnxLooker, OnnxReader
-from verifier.validation import fit_seen_from, fit_threshold, simulated_claims
+from verifier.validation import fit_asked, fit_seen_from, fit_threshold, simulated_claims
 
 SMALL = 4096  # tensors of fewer values stay float32: they are nothing in size
 MAX_LOGIT_DIFFERENCE = 0.1  # classifier, float16 weights against float32: a tenth of a logit moves a presence by 0.025 at most
@@ -71,15 +71,15 @@ def export(ner: Path, cls: Path, output: Path) -> Manifest:
         shown = labels[:, None] == np.arange(len(looker.kinds))
         calibration = fit_calibration(logits, shown)
         presence = calibration.presence(logits)
-        prior = float(shown.any(axis=1).mean()) / len(looker.kinds)
-        probability, truth = simulated_claims(presence, labels, prior=prior, seed=0)
+        asked = fit_asked(presence, labels, seed=0)
+        probability, truth = simulated_claims(presence, labels, asked=asked, seed=0)
         manifest = Manifest(
             tags=TAGS,
             kinds=looker.kinds,
             size=looker.size,
             window=int(reader.module.hparams["window"]),
             calibration=calibration,
-            prior=prior,
+            asked=asked,
             threshold=fit_threshold(probability, truth),
             seen_from=fit_seen_from(presence, labels),
             sha256={name: digest((made / name).read_bytes()) for name in FILES},

@@ -99,7 +99,7 @@ class Verifier:
     def try_batch(self, pairs: Iterable[tuple[str, PictureSource]]) -> Iterator[Verdict | InputError]:
         """As ``verify_batch``, but a pair that is wrong yields its error, and the others go on."""
         for batch in _batches(pairs, BATCH):
-            inputs = [_load(text, image, self._looker.size) for text, image in batch]
+            inputs = [_load(pair, self._looker.size) for pair in batch]
             good = [each for each in inputs if not isinstance(each, InputError)]
             spans = iter(self._reader.read([text for text, _ in good]))
             presences = iter(self._looker.look([pixels for _, pixels in good]) if good else ())
@@ -129,16 +129,24 @@ class Verifier:
 
     def _mentions(self, text: str, spans: Sequence[Span]) -> tuple[Mention, ...]:
         """Spans as mentions, their names led to kinds."""
-        return tuple(
-            Mention(name, span.start, span.end, span.claim, tuple(sorted(self._names.kinds(name))))
-            for span in spans
-            for name in [text[span.start : span.end]]
-        )
+        mentions: list[Mention] = []
+        for span in spans:
+            name = text[span.start : span.end]
+            mention = Mention(name, span.start, span.end, span.claim, tuple(sorted(self._names.kinds(name))))
+            if mentions and mention.kinds and self._describes(mentions[-1], mention, text):
+                mentions.pop()
+            mentions.append(mention)
+        return tuple(mentions)
+
+    def _describes(self, before: Mention, mention: Mention, text: str) -> bool:
+        """Whether what was read as a mention is but an adjective of the next one: "fluffy" in "fluffy cat"."""
+        adjacent = not text[before.end : mention.start].strip(" -")
+        return adjacent and before.claim == mention.claim and not self._names.is_listed(before.text)
 
     def _decide(self, mentions: tuple[Mention, ...], presence: dict[str, float]) -> Verdict:
         manifest = self._manifest
         return decide(
-            mentions=mentions, presence=presence, prior=manifest.prior, threshold=manifest.threshold, seen_from=manifest.seen_from
+            mentions=mentions, presence=presence, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from
         )
 
 
@@ -156,8 +164,11 @@ def _open(image: PictureSource, size: int) -> Pixels:
         raise InputError(str(error)) from error
 
 
-def _load(text: str, image: PictureSource, size: int) -> tuple[str, Pixels] | InputError:
+def _load(pair: object, size: int) -> tuple[str, Pixels] | InputError:
     """A pair ready for the models, or what is wrong with it."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        return InputError(f"pairs: {type(pair).__name__} given; each pair must be (text, image)")
+    text, image = pair
     try:
         return _check(text), _open(image, size)
     except InputError as error:

@@ -30,7 +30,7 @@ class Manifest:
         size: side in pixels of the classifier's images.
         window: most pieces that the tagger reads at once.
         calibration: from the classifier's logits to presences.
-        prior: share of the validation pictures, 0..1, that show any one kind.
+        asked: from the log-odds of a presence to the probability that a text which speaks of it is right.
         threshold: probability of truth, 0..1, from which an answer is true.
         seen_from: presence, 0..1, from which an animal counts as seen.
         sha256: digest of each file, by name.
@@ -42,7 +42,7 @@ class Manifest:
     size: int
     window: int
     calibration: Calibration
-    prior: float
+    asked: Calibration
     threshold: float
     seen_from: float
     sha256: dict[str, str]
@@ -64,6 +64,7 @@ class Manifest:
             raise ValueError(f"not a manifest of format {FORMAT}")
         try:
             fields |= {"tags": tuple(fields["tags"]), "kinds": tuple(fields["kinds"]), "calibration": Calibration(**fields["calibration"])}
+            fields["asked"] = Calibration(**fields["asked"])
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"a field is missing or of the wrong type ({error})") from error

@@ -5,25 +5,49 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from animal_cls.calibration import Calibration, fit_calibration
 from animal_ner.tags import Claim
-from verifier.decision import Mention, decide
+from verifier.decision import SMALLEST, Mention, decide
 
 NO_CLASS = -1
 
 
+def fit_asked(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int) -> Calibration:
+    """Fit what a presence says of a kind that somebody speaks of, on as many claims that are right as are wrong.
+
+    Of the wrong ones every third is about a kind that looks alike: for a picture of an animal one of the three that its kind is most
+    taken for, for a picture without any one of the three that it is most taken for. The others are drawn evenly.
+
+    Args:
+        presence: (N, K) calibrated presences.
+        labels: (N,) index of the kind shown, -1 for none.
+        seed: of the kinds that are drawn.
+    """
+    chance = np.random.default_rng(seed)
+    alike = _alike(presence, labels)
+    values, right = [], []
+    for row, label in zip(presence, labels.tolist(), strict=True):
+        wrong = [int(k) for k in chance.choice(presence.shape[1], size=3) if k != label][:2]
+        wrong.append(int(chance.choice(_most_alike(row, label) if label == NO_CLASS else alike[label])))
+        own = [] if label == NO_CLASS else [label] * 3
+        values += [row[k] for k in (*own, *wrong)]
+        right += [True] * len(own) + [False] * len(wrong)
+    p = np.clip(np.array(values), SMALLEST, 1.0 - SMALLEST)
+    return fit_calibration(np.log(p / (1.0 - p))[:, None], np.array(right)[:, None])
+
+
 def simulated_claims(
-    presence: NDArray[np.float64], labels: NDArray[np.int64], *, prior: float, seed: int
+    presence: NDArray[np.float64], labels: NDArray[np.int64], *, asked: Calibration, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Probabilities of truth that claims about validation pictures get, and whether they are true.
 
     Each picture meets as many true as false claims of each sort: that its own kind, or another one, is PRESENT or ABSENT, or that one
-    of two kinds is shown (EITHER). Of the other kinds every fourth looks alike: it is one of the three that pictures of this kind are
-    most taken for. The others are drawn evenly.
+    of two kinds is shown (EITHER). Of the other kinds every third looks alike, as in ``fit_asked``.
 
     Args:
         presence: (N, K) calibrated presences.
         labels: (N,) index of the kind shown, -1 for none; pictures without an animal are left out.
-        prior: share of the pictures, 0..1, that show any one kind.
+        asked: as ``fit_asked`` gives it.
         seed: of the other kinds.
 
     Returns:
@@ -31,14 +55,14 @@ def simulated_claims(
     """
     chance = np.random.default_rng(seed)
     kinds = presence.shape[1]
-    alike = {label: _most_alike(presence[labels == label].mean(axis=0), label) for label in set(labels.tolist()) - {NO_CLASS}}
+    alike = _alike(presence, labels)
     probabilities, truths = [], []
     for row, label in zip(presence, labels.tolist(), strict=True):
         if label == NO_CLASS:
             continue
         by_kind = {str(k): float(p) for k, p in enumerate(row)}
         drawn = (label + 1 + chance.choice(kinds - 1, size=2, replace=kinds < 3)) % kinds
-        other, another = (int(chance.choice(alike[label])) if chance.random() < 0.25 else int(k) for k in drawn)
+        other, another = (int(chance.choice(alike[label])) if chance.random() < 1 / 3 else int(k) for k in drawn)
         for claim, claimed, truth in (
             (Claim.PRESENT, [label], True),
             (Claim.PRESENT, [other], False),
@@ -48,14 +72,18 @@ def simulated_claims(
             (Claim.EITHER, [other, another], False),
         ):
             mentions = [Mention("", 0, 0, claim, (str(kind),)) for kind in claimed]
-            probabilities.append(decide(mentions=mentions, presence=by_kind, prior=prior, threshold=0.5, seen_from=0.5).probability)
+            probabilities.append(decide(mentions=mentions, presence=by_kind, asked=asked, threshold=0.5, seen_from=0.5).probability)
             truths.append(truth)
     return np.array(probabilities), np.array(truths)
 
 
-def _most_alike(mean_presence: NDArray[np.float64], label: int) -> list[int]:
-    """The three kinds, other than its own, that pictures of a kind are most taken for."""
-    return [int(k) for k in np.argsort(-mean_presence) if k != label][:3]
+def _alike(presence: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[int, list[int]]:
+    """For each kind the three others that its pictures are most taken for."""
+    return {label: _most_alike(presence[labels == label].mean(axis=0), label) for label in set(labels.tolist()) - {NO_CLASS}}
+
+
+def _most_alike(presence: NDArray[np.float64], label: int) -> list[int]:
+    return [int(k) for k in np.argsort(-presence) if k != label][:3]
 
 
 def fit_threshold(probability: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:

@@ -1,20 +1,21 @@
 import numpy as np
 import pytest
 
-from verifier.validation import fit_seen_from, fit_threshold, simulated_claims
+from animal_cls.calibration import Calibration
+from verifier.validation import fit_asked, fit_seen_from, fit_threshold, simulated_claims
 
 
 def test_a_perfect_classifier_gets_every_simulated_claim_right():
     labels = np.array([0, 1, 2, -1])
     presence = (labels[:, None] == np.arange(4)).astype(float)
-    probability, truth = simulated_claims(presence, labels, prior=0.2, seed=0)
+    probability, truth = simulated_claims(presence, labels, asked=Calibration(), seed=0)
     assert len(truth) == 18
     assert truth.mean() == 0.5
     assert ((probability >= 0.5) == truth).all()
 
 
 def test_simulated_claims_work_with_two_kinds():
-    probability, truth = simulated_claims(np.eye(2), np.array([0, 1]), prior=0.5, seed=0)
+    probability, truth = simulated_claims(np.eye(2), np.array([0, 1]), asked=Calibration(), seed=0)
     assert probability.shape == truth.shape
 
 
@@ -26,3 +27,13 @@ def test_the_threshold_lies_in_the_middle_of_the_gap():
 def test_the_asked_share_of_animals_counts_as_seen():
     presence = np.linspace(0, 1, 101)[:, None]
     assert fit_seen_from(presence, np.zeros(101, dtype=int), accepted=0.9) == pytest.approx(0.1)
+
+
+def test_a_small_presence_counts_for_more_once_somebody_speaks_of_it_but_not_for_truth():
+    chance = np.random.default_rng(0)
+    labels = np.repeat(np.arange(20), 30)
+    shown = labels[:, None] == np.arange(20)
+    presence = np.clip(np.where(shown, chance.beta(4, 1, shown.shape), chance.beta(0.3, 12, shown.shape)), 1e-4, 1 - 1e-4)
+    asked = fit_asked(presence, labels, seed=0)
+    half = 1 / (1 + np.exp(asked.shift / asked.scale))
+    assert 0.05 < half < 0.5
