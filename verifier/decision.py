@@ -58,7 +58,7 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.AGREES: "The picture shows what the text says.",
+    Reason.AGREES: "What the text says agrees with the picture.",
     Reason.DISAGREES: "The picture does not show an animal that the text says it shows.",
     Reason.DENIED_ANIMAL_SEEN: "The picture shows an animal that the text says it does not show.",
     Reason.NO_CLAIM: "The text claims nothing about animals in the picture.",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from urllib.error import URLError
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from animal_cls.network import WeightsError, build_network, head_of, load_weights
+from animal_cls.network import WeightsError, build_network, head_of, load_weights, release_classifier
 
 BACKBONE = "shufflenet_v2_x0_5"
 
@@ -160,3 +162,14 @@ def test_torchvision_s_weights_are_taken_when_they_can_be_had(monkeypatch, sourc
     network = build_network(BACKBONE, outputs=3)
     load_weights(network, "torchvision", backbone=BACKBONE)
     assert torch.equal(network.conv1[0].weight, source.conv1[0].weight)
+
+
+def test_the_weights_of_the_release_give_the_logits_of_the_release():
+    session = onnxruntime.InferenceSession(release_classifier(), providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), dtype=np.uint8)
+    expected = session.run(["logits"], {"images": images})[0]
+    network = build_network("mobilenet_v2", outputs=expected.shape[1], padding="tensorflow").eval()
+    load_weights(network, "release", backbone="mobilenet_v2")
+    with torch.inference_mode():
+        logits = network((torch.from_numpy(images).float() - 127.5) / 127.5)
+    assert logits.numpy() == pytest.approx(expected, abs=0.01)

@@ -315,3 +315,18 @@ def test_pictures_are_found_in_order_below_a_folder_without_hidden_files_and_fol
 def test_opening_pictures_needs_no_torch():
     code = "import sys, animal_cls.picture, animal_cls.calibration, animal_cls.split; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_odd_exif_beside_the_orientation_does_not_keep_a_picture_from_being_turned():
+    compression = struct.pack(">HHII", 0x0103, 5, 1, 38)  # as a fraction, which Pillow does not write back
+    orientation = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + compression + orientation + struct.pack(">III", 0, 6, 1)
+    data = io.BytesIO()
+    Image.new("RGB", (40, 20), "red").save(data, "JPEG", exif=exif)
+    assert open_picture(data.getvalue()).size == (20, 40)
+
+
+@pytest.mark.parametrize("white", [255, 4095, 65535])
+def test_white_of_any_depth_is_white(white):
+    deep = Image.fromarray(np.array([[0, white]], dtype=np.int32))
+    assert open_picture(deep).getpixel((1, 0)) == (255, 255, 255)

@@ -36,6 +36,10 @@ def verifier():
         ("That's not a dog but a cat.", True),
         ("There is an animal.", True),
         ("No animals in this picture.", False),
+        ("There is an owl in the picture.", False),
+        ("There is no owl in the picture.", True),
+        ("a cat, no owl", True),
+        ("a fluffy white cat", True),
     ],
 )
 def test_the_answer_follows_the_meaning_on_a_photo_of_a_cat(verifier, text, answer):
@@ -100,6 +104,24 @@ def test_a_text_that_cannot_be_read_is_refused(verifier, text):
 def test_a_picture_that_cannot_be_read_is_refused(verifier, image):
     with pytest.raises(InputError):
         verifier.look(image)
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "blue", "gray"])
+@pytest.mark.parametrize("kind", ["fly", "whale", "hawk", "ray", "animal", "bird"])
+def test_a_blank_picture_confirms_no_animal(verifier, colour, kind):
+    assert not verifier.verify(f"There is a {kind} in the picture.", Image.new("RGB", (300, 200), colour)).answer
+
+
+@pytest.mark.parametrize("image", [None, 3, [], object(), ""])
+def test_what_is_no_picture_at_all_is_refused(verifier, image):
+    with pytest.raises(InputError, match="image"):
+        verifier.verify("a cat", image)
+
+
+@pytest.mark.parametrize("pair", [1, ("cat",), ("cat", CAT, 3)])
+def test_what_is_no_pair_is_refused(verifier, pair):
+    with pytest.raises(InputError, match="pair"):
+        list(verifier.verify_batch([pair]))
 
 
 def test_a_long_text_is_read_to_its_end(verifier):

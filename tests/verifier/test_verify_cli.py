@@ -43,6 +43,9 @@ def test_json_explains_the_verdict(capsys):
         (["--text", "a cat"], "--image"),
         ([], "--text"),
         (["--text", "a cat", "--pairs", "x.csv"], "either"),
+        (["--pairs", "x.csv", "--output", "y.csv", "--json"], "--json"),
+        (["--text", "a cat", "--image", CAT, "--output", "y.csv"], "--output"),
+        (["--text", "a cat", "--image", ""], "image"),
         (["--pairs", "missing.csv", "--output", "out.csv"], "missing.csv"),
         (["--pairs", "missing.csv"], "--output"),
         (["--text", "a cat", "--image", CAT, "--release", "missing"], "missing"),
@@ -90,12 +93,33 @@ def test_a_table_can_be_written_as_json_lines(table, tmp_path):
     assert [record["answer"] for record in records] == [True, None, False, None]
 
 
-@pytest.mark.parametrize(("header", "named"), [("text,picture", "image"), ("text,image,answer", "answer")])
+@pytest.mark.parametrize(("header", "named"), [("text,picture", "image"), ("text,image,answer", "answer"), ("text,image,text", "text")])
 def test_a_table_with_other_columns_is_refused(capsys, tmp_path, header, named):
     file = tmp_path / "pairs.csv"
     file.write_text(header + "\n")
     assert main(["--pairs", str(file), "--output", str(tmp_path / "out.csv")]) == 2
     assert named in capsys.readouterr().err
+
+
+def test_cells_that_no_file_system_and_no_reader_takes_get_their_error_and_the_others_go_on(tmp_path):
+    file = tmp_path / "pairs.csv"
+    long_name, long_text = "x" * 400 + ".jpg", "cat " * 50_000
+    rows = [f"a cat,{long_name},1", f"{long_text},{CAT},2", f"a cat,{CAT},caf\u00e9"]
+    file.write_bytes(b"text,image,note\n" + "\n".join(rows).encode("latin-1") + b"\n")
+    assert main(["--pairs", str(file), "--output", str(tmp_path / "out.csv")]) == 0
+    with (tmp_path / "out.csv").open(encoding="latin-1") as stream:
+        out = list(csv.DictReader(stream))
+    assert [row["answer"] for row in out] == ["", "", "true"]
+    assert "200,000 characters" in out[1]["error"]
+    assert out[2]["note"] == "caf\u00e9"
+
+
+def test_an_answer_that_cannot_be_printed_is_no_answer():
+    command = [sys.executable, "scripts/verify.py", "--text", "a cat", "--image", CAT, "--exit-code"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
 
 
 def test_importing_the_verifier_loads_neither_torch_nor_transformers():
