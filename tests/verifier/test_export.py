@@ -39,11 +39,17 @@ def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_fold
         "--trainer.check_val_every_n_epoch=20",
     ]
     assert animal_ner([*config, *trainer, *tagger, *sentences, *variation]) == 0
-    classifier = ["--model.backbone=mobilenet_v3_small", "--model.padding=torchvision", "--model.weights=none", "--model.size=64"]
+    classifier = ["--model.backbone=shufflenet_v2_x0_5", "--model.padding=torchvision", "--model.weights=none", "--model.size=32"]
     classifier += ["--model.head_epochs=0", "--model.rate=0.003", "--model.freeze_batch_norm=false", "--model.composed=0"]
     pictures = [f"--data.root={picture_folder}", f"--data.negatives={negatives_folder}", f"--data.split_file={runs / 'split.csv'}"]
-    pictures += ["--data.size=64", "--data.train_size=64", "--data.num_workers=0", "--data.batch_size=8", "--data.smallest_crop=0.9"]
-    config = ["fit", f"--config={ROOT / 'configs/animal_cls/mobilenet_v2.yaml'}", "--trainer.max_epochs=8", "--data.colour=0"]
+    pictures += ["--data.size=32", "--data.train_size=32", "--data.num_workers=0", "--data.batch_size=8", "--data.smallest_crop=0.9"]
+    config = [
+        "fit",
+        f"--config={ROOT / 'configs/animal_cls/mobilenet_v2.yaml'}",
+        "--trainer.max_epochs=100",
+        "--data.colour=0",
+        "--trainer.check_val_every_n_epoch=50",
+    ]
     assert animal_cls([*config, *trainer, *classifier, *pictures]) == 0
     return {model: runs / model / "version_0" / "checkpoints" / "last.ckpt" for model in ("animal_ner", "animal_cls")}
 
@@ -74,7 +80,7 @@ def test_a_release_is_made_of_two_checkpoints_and_describes_itself(release):
     assert manifest["kinds"] == list(KINDS)
     assert 0 < manifest["threshold"] < 1
     assert set(manifest["sha256"]) == set(FILES)
-    assert manifest["training"]["animal_cls"]["config"]["model"]["backbone"] == "mobilenet_v3_small"
+    assert manifest["training"]["animal_cls"]["config"]["model"]["backbone"] == "shufflenet_v2_x0_5"
 
 
 @pytest.mark.slow
