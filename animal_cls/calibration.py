@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+SMALLEST = 1e-6  # probabilities nearer to 0 or 1 than this are taken as this near
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -19,6 +21,12 @@ class Calibration:
         """Presences 0..1 of logits, of the same shape."""
         z = np.clip(self.scale * logits.astype(np.float64) + self.shift, -50.0, 50.0)
         return np.asarray(1.0 / (1.0 + np.exp(-z)), dtype=np.float64)
+
+
+def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits of probabilities 0..1, of the same shape; finite, for certainties too."""
+    p = np.clip(probability, SMALLEST, 1.0 - SMALLEST)
+    return np.asarray(np.log(p / (1.0 - p)), dtype=np.float64)
 
 
 def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_], *, steps: int = 50) -> Calibration:

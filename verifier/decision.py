@@ -9,10 +9,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from animal_cls.calibration import Calibration
+from animal_cls.calibration import Calibration, log_odds
 from animal_ner.tags import Claim
-
-SMALLEST = 1e-6  # presences nearer to 0 or 1 than this are taken as this near
 
 
 class InputError(ValueError):
@@ -163,5 +161,4 @@ def weigh(kinds: Collection[str], presence: Mapping[str, float], asked: Calibrat
     if not kinds:
         return 0.0
     likeliest = max(presence[kind] for kind in kinds)
-    p = min(max(likeliest, SMALLEST), 1.0 - SMALLEST)
-    return float(asked.presence(np.array(math.log(p / (1.0 - p)))))
+    return float(asked.presence(log_odds(np.array(likeliest))))

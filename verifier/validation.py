@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from animal_cls.calibration import Calibration, fit_calibration
+from animal_cls.calibration import Calibration, fit_calibration, log_odds
 from animal_ner.tags import Claim
-from verifier.decision import SMALLEST, Mention, decide
+from verifier.decision import Mention, decide
 
 NO_CLASS = -1
 
@@ -32,8 +32,7 @@ def fit_asked(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed:
         own = [] if label == NO_CLASS else [label] * 3
         values += [row[k] for k in (*own, *wrong)]
         right += [True] * len(own) + [False] * len(wrong)
-    p = np.clip(np.array(values), SMALLEST, 1.0 - SMALLEST)
-    return fit_calibration(np.log(p / (1.0 - p))[:, None], np.array(right)[:, None])
+    return fit_calibration(log_odds(np.array(values))[:, None], np.array(right)[:, None])
 
 
 def simulated_claims(
