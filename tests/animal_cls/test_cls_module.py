@@ -106,6 +106,17 @@ def test_only_the_head_learns_in_the_head_s_epochs_and_everything_afterwards(dat
     assert {name for name in before if not torch.equal(alone[name], everything[name])} == parameters
 
 
+def test_the_frozen_share_of_the_backbone_stays_as_it_was_and_the_rest_learns(data):
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=0, frozen=0.5, rate=1e-2)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    fit(model, data, 1)
+    changed = [not torch.equal(before[name], value) for name, value in model.named_parameters()]
+    sizes = [value.numel() for name, value in model.named_parameters() if not name.startswith("network.fc")]
+    first = changed.index(True)
+    assert all(changed[first:])
+    assert sum(sizes[:first]) <= 0.5 * sum(sizes) < sum(sizes[: first + 1])
+
+
 @pytest.mark.parametrize("frozen", [True, False])
 def test_batch_norm_statistics_stay_as_they_were_exactly_when_frozen(data, frozen):
     model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=0, freeze_batch_norm=frozen)

