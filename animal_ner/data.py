@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from animal_ner.borrowed import read_borrowed
 from animal_ner.grammar import generate
 from animal_ner.names import names_an_animal
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
@@ -67,6 +68,8 @@ class SentenceDataModule(LightningDataModule):
         val: files to validate on.
         test: files to test on.
         generated: sentences from the grammar in each training epoch.
+        borrowed: folder of the public text files of which the package annotates some lines (see ``borrowed``); these lines train too. A
+            folder that is not there is left out with a warning.
         plain: text files, one text a line, of what people write about any pictures. The lines in which nothing sounds like an animal
             train too, as texts that name none. A file that is not there is left out with a warning.
         drawn: number of such lines in each training epoch.
@@ -83,6 +86,7 @@ class SentenceDataModule(LightningDataModule):
         val: list[str] | None = None,
         test: list[str] | None = None,
         generated: int = 2000,
+        borrowed: str | None = None,
         plain: list[str] | None = None,
         drawn: int = 0,
         swapped: float = 0.5,
@@ -95,6 +99,7 @@ class SentenceDataModule(LightningDataModule):
         self.save_hyperparameters(ignore=["predict_texts", "predict_file"])
         self.files = {"train": train or [], "val": val or [], "test": test or []}
         self.generated, self.swapped, self.seed = generated, swapped, seed
+        self.borrowed = Path(borrowed) if borrowed else None
         self.plain = [Path(file) for file in plain or []]
         self.drawn = drawn
         self.batch_size = batch_size
@@ -116,7 +121,7 @@ class SentenceDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sentence]:
         """Varied and generated sentences in a random order."""
         dataset = TrainingSentences(
-            self._sentences["train"],
+            self._sentences["train"] + self._borrowed_sentences(),
             generated=self.generated,
             bare=self._bare_texts(),
             drawn=self.drawn,
@@ -124,6 +129,15 @@ class SentenceDataModule(LightningDataModule):
             seed=self.seed,
         )
         return DataLoader(dataset, batch_size=self.batch_size, shuffle=True, collate_fn=list)
+
+    def _borrowed_sentences(self) -> list[Sentence]:
+        """The annotated lines of public text files that train; none, if the files are not there."""
+        if self.borrowed is None:
+            return []
+        if not self.borrowed.is_dir():
+            logger.warning("%s: no such folder (data.borrowed); training goes on without its texts", self.borrowed)
+            return []
+        return read_borrowed(self.borrowed, "train")
 
     def _bare_texts(self) -> list[str]:
         """The lines of the plain files in which nothing sounds like an animal; files that are not there are left out."""

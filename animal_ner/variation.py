@@ -37,7 +37,7 @@ def replace_spans(sentence: Sentence, replacements: Mapping[Span, str]) -> Sente
 
 
 def make_slips(sentence: Sentence, chance: random.Random) -> Sentence:
-    """Type a sentence as people do: now and then without final mark, without apostrophes, or with a name misspelt."""
+    """Type a sentence as people do: now and then without final mark, without apostrophes, or with a name or another word misspelt."""
     if chance.random() < 0.15 and sentence.text[-1:] in ".!?" and not any(m.end == len(sentence.text) for m in sentence.mentions):
         sentence = Sentence(sentence.text[:-1], sentence.mentions, sentence.category)
     if chance.random() < 0.06:
@@ -45,6 +45,8 @@ def make_slips(sentence: Sentence, chance: random.Random) -> Sentence:
     if sentence.mentions and chance.random() < 0.06:
         slipped = chance.choice(sentence.mentions)
         sentence = replace_spans(sentence, {slipped: misspell(sentence.text[slipped.start : slipped.end], chance)})
+    if chance.random() < 0.1:
+        sentence = _misspell_a_word(sentence, chance)
     return sentence
 
 
@@ -56,6 +58,19 @@ def misspell(name: str, chance: random.Random) -> str:
     if not name[i : i + 2].isalpha():
         return name
     return chance.choice((name[:i] + name[i + 1] + name[i] + name[i + 2 :], name[:i] + name[i + 1 :], name[: i + 1] + name[i:]))
+
+
+def _misspell_a_word(sentence: Sentence, chance: random.Random) -> Sentence:
+    """Misspell one word that is no part of a mention, if there is one that is long enough."""
+    taken = [(m.start, m.end) for m in sentence.mentions]
+    words = [w for w in re.finditer(r"[A-Za-z]{5,}", sentence.text) if all(w.end() <= start or end <= w.start() for start, end in taken)]
+    if not words:
+        return sentence
+    word = chance.choice(words)
+    new = misspell(word[0], chance)
+    shift = len(new) - len(word[0])
+    mentions = tuple(Span(m.start + shift, m.end + shift, m.claim) if m.start >= word.end() else m for m in sentence.mentions)
+    return Sentence(sentence.text[: word.start()] + new + sentence.text[word.end() :], mentions, sentence.category)
 
 
 def _without_apostrophes(sentence: Sentence) -> Sentence:
