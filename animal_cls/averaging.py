@@ -1,4 +1,4 @@
-"""Averaging the weights of two checkpoints of one network."""
+"""Averaging a fine-tuned network with where its fine-tuning started."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from animal_cls.module import CheckpointError, load_checkpoint
+
+
+class StartCheckpoint(Callback):
+    """Keeps the network as it is before its first step, beside the other checkpoints of the run, as ``start.ckpt``."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save it, unless the fit goes on from a checkpoint."""
+        if trainer.ckpt_path is None and not trainer.fast_dev_run:
+            trainer.save_checkpoint(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "start.ckpt")
 
 
 def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float) -> None:
@@ -48,7 +58,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Command line of scripts/average.py."""
     parser = argparse.ArgumentParser(prog="average.py", description="Average a fine-tuned classifier with where its fine-tuning started.")
     parser.add_argument("--tuned", type=Path, required=True, metavar="CKPT", help="checkpoint at the end of fine-tuning")
-    parser.add_argument("--start", type=Path, required=True, metavar="CKPT", help="checkpoint at its start, such as head.ckpt")
+    parser.add_argument("--start", type=Path, required=True, metavar="CKPT", help="checkpoint at its start: start.ckpt")
     parser.add_argument("--share", type=float, default=0.7, help="0 gives the start, 1 the end (default: %(default)s)")
     parser.add_argument("--output", type=Path, required=True, metavar="CKPT", help="checkpoint to write")
     options = parser.parse_args(args)

@@ -1,4 +1,4 @@
-"""Command line: ``python -m animal_cls {fit,validate,test,predict} --config configs/animal_cls/mobilenet_v2.yaml``."""
+"""Command line: ``python -m animal_cls {fit,validate,test,predict} --config configs/animal_cls/efficientnet_lite2.yaml``."""
 
 from __future__ import annotations
 

@@ -134,6 +134,26 @@ class PictureDataset(Dataset[Item]):
             self._seeded = True
 
 
+class WeightedItem(Item):
+    """One picture and how often it is drawn, relative to the others."""
+
+    weight: float
+
+
+class WeightedPictures(Dataset[WeightedItem]):
+    """Pictures, each with its weight."""
+
+    def __init__(self, pictures: PictureDataset, weights: Sequence[float]) -> None:
+        self.pictures = pictures
+        self.weights = list(weights)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, i: int) -> WeightedItem:
+        return {**self.pictures[i], "weight": self.weights[i]}
+
+
 class UnlabelledItem(TypedDict):
     """One picture to predict."""
 
@@ -259,13 +279,25 @@ class PictureDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Item]:
         """Augmented training pictures in a random order, rarer classes drawn more often as ``balance`` says."""
         dataset = self._datasets[Side.TRAIN]
+        sampler = WeightedRandomSampler(self._train_weights(), num_samples=len(dataset))
+        return self._loader(dataset, sampler=sampler, drop_last=len(dataset) > self.batch_size)
+
+    def whole_train_dataloader(self) -> DataLoader[WeightedItem]:
+        """Training pictures, whole, each once, in a random but fixed order, with how often ``train_dataloader`` draws them."""
+        examples = self._datasets[Side.TRAIN].examples
+        order = np.random.default_rng(self.seed).permutation(len(examples))
+        weights = self._train_weights()
+        dataset = PictureDataset([examples[i] for i in order], self.classes, self.size)
+        return DataLoader(WeightedPictures(dataset, [weights[i] for i in order]), batch_size=self.batch_size, num_workers=self.num_workers)
+
+    def _train_weights(self) -> list[float]:
+        """How often each training picture is drawn: rarer classes more often, as ``balance`` says; negatives by their share."""
+        dataset = self._datasets[Side.TRAIN]
         labels = [dataset.label(i) for i in range(len(dataset))]
         counts = Counter(labels)
         weights = [counts[label] ** -self.balance if label != NO_CLASS else len(labels) ** -self.balance for label in labels]
         share_of_negatives = counts[NO_CLASS] / len(labels)
-        weights = _with_share(weights, [label == NO_CLASS for label in labels], share_of_negatives)
-        sampler = WeightedRandomSampler(weights, num_samples=len(dataset))
-        return self._loader(dataset, sampler=sampler, drop_last=len(dataset) > self.batch_size)
+        return _with_share(weights, [label == NO_CLASS for label in labels], share_of_negatives)
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Validation pictures, whole, in order."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +19,9 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from animal_cls.composition import compose
-from animal_cls.data import NO_CLASS
+from animal_cls.data import NO_CLASS, PictureDataModule, WeightedItem
 from animal_cls.network import Padding, build_network, head_of, load_weights
+from animal_cls.probe import fit_probe
 
 
 class CheckpointError(ValueError):
@@ -30,8 +31,8 @@ class CheckpointError(ValueError):
 class Classifier(LightningModule):
     """Tells for each class whether a picture shows it: none, one or several may be present.
 
-    Trains the head first and then the whole network with a smaller rate, which forgets less of the pretrained features
-    (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution", 2022).
+    Training begins with a head that fits the pretrained features of whole pictures (see ``probe``), and goes on with the whole network at
+    a small rate.
 
     Args:
         classes: class names in the order of the outputs; filled in from the data by the command line.
@@ -42,13 +43,12 @@ class Classifier(LightningModule):
         mean: per-channel mean of the input, on values 0..1.
         std: per-channel standard deviation of the input, on values 0..1.
         size: side in pixels of the images the network should be given when predicting.
-        head_epochs: epochs in which only the head learns.
+        probe_epochs: passes over the features of whole pictures that fit the head before training; 0 starts from a random head.
         frozen: share of the backbone's parameters, counted from the input, that never learn, 0..1. Early layers hold few parameters and
             cost most of the backward pass; they see edges and textures, which are the same in all photos.
-        head_rate: peak learning rate of the head while it learns alone.
-        rate: peak learning rate of the backbone afterwards; the head then peaks at three times this.
+        rate: peak learning rate of the backbone; the head peaks at three times this.
         weight_decay: AdamW's, on matrices and kernels alone.
-        warmup: share of each of the two phases in which the rate rises linearly, 0..1.
+        warmup: share of the training in which the rates rise linearly, 0..1.
         dropout: probability that the head drops a feature, 0..1.
         target: what a present class should score, 0..1; below 1 the network is less sure of wrong labels.
         composed: share of each training batch composed of two pictures, so that several kinds may be present, 0..1.
@@ -68,9 +68,8 @@ class Classifier(LightningModule):
         mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
         std: tuple[float, float, float] = (0.229, 0.224, 0.225),
         size: int = 224,
-        head_epochs: int = 3,
+        probe_epochs: int = 60,
         frozen: float = 0.0,
-        head_rate: float = 1e-3,
         rate: float = 2e-4,
         weight_decay: float = 0.05,
         warmup: float = 0.1,
@@ -92,6 +91,10 @@ class Classifier(LightningModule):
         # Few of many classes are present: start from that, or the first steps only learn to say no.
         nn.init.constant_(head_of(self.network).bias, -math.log(max(outputs - 1, 1)))
         nn.init.normal_(head_of(self.network).weight, std=0.01)
+        body, head = self._learning_parameters()
+        learning = {id(parameter) for parameter in [*body, *head]}
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(id(parameter) in learning)
         if hparams["channels_last"]:
             self.network.to(memory_format=torch.channels_last)
         self.register_buffer("pixel_mean", torch.tensor(hparams["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
@@ -108,10 +111,48 @@ class Classifier(LightningModule):
         self.train()  # Lightning keeps the modes it finds
 
     def on_fit_start(self) -> None:
-        """Read the pretrained weights, when a fit starts from its beginning: a checkpoint to go on from is restored by now."""
-        resuming = self.trainer.ckpt_path is not None
-        if not resuming and self.hparams["weights"] != "none":
+        """Read the pretrained weights and fit the head, when a fit starts from its beginning: a checkpoint is restored by now."""
+        if self.trainer.ckpt_path is not None:
+            return
+        if self.hparams["weights"] != "none":
             load_weights(self.network, self.hparams["weights"], backbone=self.hparams["backbone"])
+        data = getattr(self.trainer, "datamodule", None)
+        if self.hparams["probe_epochs"] and isinstance(data, PictureDataModule):
+            self._fit_head(data)
+
+    def _fit_head(self, data: PictureDataModule) -> None:
+        """Fit the head to the features of the training pictures, seen whole, and of composed ones."""
+        loader = data.whole_train_dataloader()
+        seen = islice(loader, int(self.trainer.fast_dev_run) or None)
+        features, targets, weights = (torch.cat(parts) for parts in zip(*(self._features(batch) for batch in seen), strict=True))
+        layer = fit_probe(
+            features,
+            targets * self.hparams["target"],
+            weights=weights,
+            epochs=self.hparams["probe_epochs"],
+            dropout=self.hparams["dropout"],
+        )
+        with torch.no_grad():
+            for parameter, value in zip((head_of(self.network).weight, head_of(self.network).bias), layer, strict=True):
+                parameter.copy_(self.trainer.strategy.broadcast(value))
+
+    @torch.no_grad()
+    def _features(self, batch: WeightedItem) -> tuple[Tensor, Tensor, Tensor]:
+        """What the head is given for the pictures of a batch and for some composed of them: (N, F), (N, K) presence, (N,) weights."""
+        images, presence, weights = batch["image"], self._presence(batch["label"]), batch["weight"]
+        more = round(self.hparams["composed"] * len(images))
+        composed = compose(images[:more], presence[:more], share=1.0)
+        images, presence, weights = (
+            torch.cat(pair) for pair in ((images, composed[0]), (presence, composed[1]), (weights, weights[:more]))
+        )
+        found: list[Tensor] = []
+        hook = head_of(self.network).register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].float().cpu()))
+        self.eval()
+        with self.trainer.precision_plugin.forward_context():
+            self(images.to(self.device))
+        self.train()
+        hook.remove()
+        return found[0], presence, weights
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images.
@@ -136,14 +177,6 @@ class Classifier(LightningModule):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
-
-    def on_train_epoch_start(self) -> None:
-        """Let the backbone learn only after the head has."""
-        tuning = self.current_epoch >= self.hparams["head_epochs"]
-        body, head = self._learning_parameters()
-        learning = {id(parameter) for parameter in ([*body, *head] if tuning else head)}
-        for parameter in self.network.parameters():
-            parameter.requires_grad_(id(parameter) in learning)
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Binary cross-entropy of every class, summed over classes and averaged over pictures."""
@@ -178,21 +211,22 @@ class Classifier(LightningModule):
         return records
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; head first, then everything; each phase warms up, the second then falls along a cosine."""
+        """AdamW; rates rise linearly and then fall along a cosine; the head's is three times the backbone's."""
         hparams = self.hparams
         body, head = self._learning_parameters()
+        groups = [
+            {
+                "params": [p for p in parameters if (p.ndim > 1) == decays],
+                "lr": rate,
+                "weight_decay": hparams["weight_decay"] * decays,
+            }
+            for parameters, rate in ((body, hparams["rate"]), (head, 3 * hparams["rate"]))
+            for decays in (True, False)
+        ]
         steps = int(self.trainer.estimated_stepping_batches)
-        epochs = max(self.trainer.max_epochs or 1, 1)
-        start = steps * min(hparams["head_epochs"], epochs) // epochs
-        groups: list[dict[str, Any]] = []
-        schedules: list[Callable[[int], float]] = []
-        for parameters, alone, peak in ((body, 0.0, hparams["rate"]), (head, hparams["head_rate"], 3 * hparams["rate"])):
-            for decays in (True, False):
-                chosen = [p for p in parameters if (p.ndim > 1) == decays]
-                if chosen:
-                    groups.append({"params": chosen, "lr": 1.0, "weight_decay": hparams["weight_decay"] * decays})
-                    schedules.append(partial(rate_at, alone=alone, peak=peak, start=start, end=steps, warmup=hparams["warmup"]))
-        scheduler = LambdaLR(AdamW(groups), schedules)
+        scheduler = LambdaLR(
+            AdamW([group for group in groups if group["params"]]), partial(share_of_rate, end=steps, warmup=hparams["warmup"])
+        )
         return {"optimizer": scheduler.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -246,21 +280,14 @@ class Classifier(LightningModule):
             self.log_dict(scores, on_step=False, on_epoch=True, batch_size=int(shown.sum()), prog_bar=True)
 
 
-def rate_at(step: int, *, alone: float, peak: float, start: int, end: int, warmup: float) -> float:
-    """Learning rate at a step: ``alone`` before ``start``, then up to ``peak`` and down to zero at ``end`` along a cosine.
-
-    Each of the two phases begins with a linear warm-up over its share ``warmup``.
-    """
+def share_of_rate(step: int, *, end: int, warmup: float) -> float:
+    """Share 0..1 of the peak rate at a step: a linear rise over the share ``warmup`` of the steps, then a cosine down to zero at ``end``."""
     if step >= end:
         return 0.0
-    if step < start:
-        rising = warmup * start
-        return alone * min(1.0, (step + 1) / rising) if rising else alone
-    length = max(end - start, 1)
-    done = (step - start) / length
-    if done < warmup:
-        return peak * (step - start + 1) / (warmup * length + 1)
-    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warmup) / (1 - warmup))))
+    rising = warmup * end
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / (end - rising)))
 
 
 def load_checkpoint(file: str | Path) -> Classifier:

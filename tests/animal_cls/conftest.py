@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-CONFIG = Path(__file__).parents[2] / "configs" / "animal_cls" / "mobilenet_v2.yaml"
+CONFIG = Path(__file__).parents[2] / "configs" / "animal_cls" / "efficientnet_lite2.yaml"
 BACKBONE = "shufflenet_v2_x0_5"
 SIZE = 32
 
@@ -39,7 +39,7 @@ def tiny_model() -> list[str]:
         "--model.padding=torchvision",
         "--model.weights=none",
         f"--model.size={SIZE}",
-        "--model.head_epochs=0",
+        "--model.probe_epochs=0",
         f"--data.size={SIZE}",
         f"--data.train_size={SIZE}",
         "--data.num_workers=0",

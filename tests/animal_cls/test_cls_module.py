@@ -15,24 +15,29 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import nn
 
 from animal_cls.data import NO_CLASS, PictureDataModule
-from animal_cls.module import CheckpointError, Classifier, load_checkpoint, rate_at
+from animal_cls.module import CheckpointError, Classifier, load_checkpoint, share_of_rate
 from animal_cls.network import build_network, head_of
+from animal_cls.probe import fit_probe
 from animal_cls.split import Side
 
 BACKBONE = "shufflenet_v2_x0_5"
 
 
+class Begun(Callback):
+    """Keeps the weights as they are before the first step."""
+
+    def on_train_start(self, trainer, model):
+        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
 class Recorder(Callback):
-    """Keeps the weights as they were after each epoch, and after each step."""
+    """Keeps the weights as they are after each step."""
 
     def __init__(self):
-        self.epochs, self.steps = [], []
+        self.steps = []
 
     def on_train_batch_end(self, trainer, model, *args):
         self.steps.append({name: value.detach().clone() for name, value in model.state_dict().items()})
-
-    def on_train_epoch_end(self, trainer, model):
-        self.epochs.append({name: value.detach().clone() for name, value in model.state_dict().items()})
 
 
 @pytest.fixture
@@ -64,50 +69,54 @@ def fit(model, data, epochs, *callbacks, ckpt_path=None):
     return trainer
 
 
-@given(
-    alone=st.floats(0, 1),
-    peak=st.floats(1e-6, 1),
-    start=st.integers(0, 200),
-    length=st.integers(0, 200),
-    warmup=st.floats(0, 1),
-)
-def test_the_rate_is_never_negative_nor_above_its_peaks_and_ends_at_zero(alone, peak, start, length, warmup):
-    rates = [rate_at(s, alone=alone, peak=peak, start=start, end=start + length, warmup=warmup) for s in range(start + length + 3)]
-    assert all(0 <= rate <= max(alone, peak) * (1 + 1e-9) for rate in rates)
-    assert rates[start + length :] == [0.0] * 3
+@given(end=st.integers(0, 400), warmup=st.floats(0, 1))
+def test_the_rate_s_share_is_never_negative_nor_above_one_and_ends_at_zero(end, warmup):
+    shares = [share_of_rate(step, end=end, warmup=warmup) for step in range(end + 3)]
+    assert all(0 <= share <= 1 for share in shares)
+    assert shares[end:] == [0.0] * 3
 
 
-@given(start=st.integers(0, 100), length=st.integers(50, 400), warmup=st.floats(0.05, 0.5))
-def test_the_rate_changes_in_small_steps_within_a_phase_and_reaches_its_peaks(start, length, warmup):
-    rates = [rate_at(s, alone=0.5, peak=1.0, start=start, end=start + length, warmup=warmup) for s in range(start + length + 1)]
-    for phase, top, steps in ((rates[:start], 0.5, warmup * start), (rates[start:], 1.0, warmup * length)):
-        changes = [abs(b - a) for a, b in pairwise(phase)]
-        assert max(changes, default=0) <= top * max(1 / max(steps, 1), 2 / ((1 - warmup) * length)) + 1e-9
-        assert max(phase, default=top) == pytest.approx(top, rel=0.05)
+@given(end=st.integers(50, 400), warmup=st.floats(0.05, 0.5))
+def test_the_rate_changes_in_small_steps_and_reaches_its_peak(end, warmup):
+    shares = [share_of_rate(step, end=end, warmup=warmup) for step in range(end + 1)]
+    assert max(abs(b - a) for a, b in pairwise(shares)) <= max(1 / (warmup * end), 2 / ((1 - warmup) * end)) + 1e-9
+    assert max(shares) == pytest.approx(1.0, rel=0.1)
 
 
-def test_the_backbone_waits_while_the_head_learns():
-    rates = [rate_at(s, alone=0.0, peak=1.0, start=10, end=20, warmup=0.1) for s in range(20)]
-    assert rates[:10] == [0.0] * 10
-    assert all(rate > 0 for rate in rates[10:])
-
-
-def test_only_the_head_learns_in_the_head_s_epochs_and_everything_afterwards(data):
+def test_the_head_starts_as_what_fits_the_features_of_whole_pictures(data, tmp_path):
     torch.manual_seed(0)
-    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=1)
+    pretrained = build_network(BACKBONE, outputs=3)
+    torch.save(pretrained.state_dict(), tmp_path / "weights.pth")
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(tmp_path / "weights.pth"), size=32, probe_epochs=3, composed=0)
+    begun = Begun()
+    fit(model, data, 1, begun)
+    for name, value in pretrained.state_dict().items():
+        if not name.startswith("fc."):
+            assert torch.equal(begun.state[f"network.{name}"], value), name
+    features, targets, weights = [], [], []
+    head_of(pretrained).register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    for batch in data.whole_train_dataloader():
+        mean, std = model.pixel_mean, model.pixel_std
+        with torch.no_grad():
+            pretrained.eval()((batch["image"] - mean) / std)
+        targets.append(0.95 * (batch["label"][:, None] == torch.arange(3)).float())
+        weights.append(batch["weight"])
+    weight, bias = fit_probe(torch.cat(features), torch.cat(targets), weights=torch.cat(weights), epochs=3, dropout=0.2)
+    torch.testing.assert_close(begun.state["network.fc.weight"], weight, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(begun.state["network.fc.bias"], bias, rtol=1e-3, atol=1e-3)
+
+
+def test_without_a_probe_the_head_starts_at_random_and_all_learns(data):
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, probe_epochs=0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    recorder = Recorder()
-    fit(model, data, 2, recorder)
-    head = {f"network.{name}" for name, p in model.network.named_parameters() if p in set(head_of(model.network).parameters())}
-    parameters = {f"network.{name}" for name, _ in model.network.named_parameters()}
-    alone, everything = recorder.epochs
-    assert len(head) == 2
-    assert {name for name in before if not torch.equal(before[name], alone[name])} == head
-    assert {name for name in before if not torch.equal(alone[name], everything[name])} == parameters
+    begun = Begun()
+    fit(model, data, 1, begun)
+    assert all(torch.equal(value, before[name]) for name, value in begun.state.items())
+    assert not any(torch.equal(value, before[f"network.{name}"]) for name, value in model.network.named_parameters())
 
 
 def test_the_frozen_share_of_the_backbone_stays_as_it_was_and_the_rest_learns(data):
-    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=0, frozen=0.5, rate=1e-2)
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, probe_epochs=0, frozen=0.5, rate=1e-2)
     before = {name: value.clone() for name, value in model.named_parameters()}
     fit(model, data, 1)
     changed = [not torch.equal(before[name], value) for name, value in model.named_parameters()]
@@ -119,7 +128,7 @@ def test_the_frozen_share_of_the_backbone_stays_as_it_was_and_the_rest_learns(da
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_batch_norm_statistics_stay_as_they_were_exactly_when_frozen(data, frozen):
-    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=0, freeze_batch_norm=frozen)
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, probe_epochs=0, freeze_batch_norm=frozen)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     fit(model, data, 1)
     statistics = [name for name in before if "running_" in name]
@@ -131,16 +140,16 @@ def test_a_fit_starts_from_the_weights_given_and_a_fit_that_goes_on_never_reads_
     torch.manual_seed(0)
     file = tmp_path / "weights.pth"
     torch.save(build_network(BACKBONE, outputs=1000).state_dict(), file)
-    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(file), size=32, head_epochs=3)
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(file), size=32, frozen=1.0)
     trainer = fit(model, data, 1)
     trainer.save_checkpoint(tmp_path / "first.ckpt")
     start = torch.load(file, weights_only=True)["conv1.0.weight"]
     assert torch.equal(model.network.conv1[0].weight, start)
     file.unlink()
-    again = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(file), size=32, head_epochs=3)
+    again = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(file), size=32, frozen=1.0)
     recorder = Recorder()
     fit(again, data, 2, recorder, ckpt_path=tmp_path / "first.ckpt")
-    assert len(recorder.epochs) == 1
+    assert len(recorder.steps) == 2
     assert torch.equal(again.network.conv1[0].weight, start)
 
 
@@ -155,7 +164,7 @@ def test_everything_but_frozen_batch_norm_is_in_training_mode_while_training():
 
 def test_a_checkpoint_holds_the_average_of_the_weights_and_beside_it_the_current_ones(data, tmp_path):
     recorder = Recorder()
-    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, head_epochs=0, rate=1e-2)
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, probe_epochs=0, rate=1e-2)
 
     class Keep(Callback):
         def on_train_end(self, trainer, pl_module):
@@ -174,7 +183,7 @@ def test_a_checkpoint_holds_the_average_of_the_weights_and_beside_it_the_current
 
 
 def test_a_training_leaves_its_best_and_its_last_checkpoint(trained):
-    assert {file.name for file in trained.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {file.name for file in trained.iterdir()} == {"best.ckpt", "last.ckpt", "start.ckpt"}
     assert (trained.parent / "config.yaml").is_file()
 
 

@@ -40,12 +40,12 @@ def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_fold
     ]
     assert animal_ner([*config, *trainer, *tagger, *sentences, *variation]) == 0
     classifier = ["--model.backbone=shufflenet_v2_x0_5", "--model.padding=torchvision", "--model.weights=none", "--model.size=32"]
-    classifier += ["--model.head_epochs=0", "--model.rate=0.003", "--model.freeze_batch_norm=false", "--model.composed=0"]
+    classifier += ["--model.probe_epochs=0", "--model.rate=0.003", "--model.freeze_batch_norm=false", "--model.composed=0"]
     pictures = [f"--data.root={picture_folder}", f"--data.negatives={negatives_folder}", f"--data.split_file={runs / 'split.csv'}"]
     pictures += ["--data.size=32", "--data.train_size=32", "--data.num_workers=0", "--data.batch_size=8", "--data.smallest_crop=0.9"]
     config = [
         "fit",
-        f"--config={ROOT / 'configs/animal_cls/mobilenet_v2.yaml'}",
+        f"--config={ROOT / 'configs/animal_cls/efficientnet_lite2.yaml'}",
         "--trainer.max_epochs=100",
         "--data.colour=0",
         "--trainer.check_val_every_n_epoch=50",
