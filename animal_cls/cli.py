@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from animal_cls.data import DataError, PictureDataModule
+from animal_cls.labelling import PredictionTable
 from animal_cls.module import CheckpointError, Classifier, check_checkpoint
 from animal_cls.network import WeightsError
 from animal_cls.picture import PictureError
@@ -43,8 +44,9 @@ class ClassifierCLI(LightningCLI):
     """LightningCLI whose model takes its classes from the data."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Link the classes of the data to the model."""
+        """Link the classes of the data to the model; ``--predictions.file`` makes predict write a table to correct."""
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
+        parser.add_lightning_class_args(PredictionTable, "predictions")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Refuse a checkpoint of something else before its hyperparameters are read.

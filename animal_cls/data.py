@@ -16,6 +16,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default_collate, get_worker_info
 
+from animal_cls.cells import NO_ANIMAL, is_waiting, plain_cell
 from animal_cls.picture import PictureError, find_pictures, fit_picture, load_picture, open_picture
 from animal_cls.split import Example, Side, make_split, read_split, write_split
 from animal_cls.transforms import TrainTransform
@@ -43,7 +44,9 @@ def read_examples(root: Path, table: Path | None = None) -> list[Example]:
     Args:
         root: without a table, a folder whose sub-folders are named after the classes; with one, the folder that the table's
             paths start from.
-        table: a CSV with the columns path, label and, if wanted, group (pictures of one group stay on one side of the split).
+        table: a CSV with the columns path, label and, if wanted, group (pictures of one group stay on one side of the split) and
+            uncertain; others are ignored. The label ``-`` says that a picture shows no animal. Rows without a label, and those
+            whose ``uncertain`` says anything but no, wait for a person: they are left out, and a warning counts them.
 
     Raises:
         DataError: something is missing or empty, or fewer than two classes are there.
@@ -60,7 +63,7 @@ def read_examples(root: Path, table: Path | None = None) -> list[Example]:
             for picture in find_pictures(folder)
         ]
     )
-    names = {example.label for example in examples}
+    names = {example.label for example in examples if example.label}
     if len(names) < 2:
         found = f"only {names.pop()!r}" if names else "no picture"
         raise DataError(f"{table or root}: {found} found; at least two classes are needed (one sub-folder of pictures for each)")
@@ -80,15 +83,22 @@ def _read_table(root: Path, table: Path) -> list[Example]:
             raise DataError(f"{table}: columns are {rows.fieldnames}; path and label are needed, group is optional")
         examples = []
         line_of: dict[Path, int] = {}
+        waiting: Counter[str] = Counter()
         for number, row in enumerate(rows, start=2):
-            if not row["path"] or not row["label"]:
-                raise DataError(f"{table}, line {number}: path or label is empty")
-            path = root / row["path"]
+            if not row["path"]:
+                raise DataError(f"{table}, line {number}: path is empty")
+            label = plain_cell(row["label"] or "").strip()
+            if not label or is_waiting(row.get("uncertain") or ""):
+                waiting["without a label" if not label else "still marked uncertain"] += 1
+                continue
+            path = root / plain_cell(row["path"])
             if not path.is_file():
                 raise DataError(f"{table}, line {number}: {path}: no such file")
             if line_of.setdefault(path, number) != number:
                 raise DataError(f"{table}, line {number}: {path} is on line {line_of[path]} already; a picture has one label")
-            examples.append(Example(path, row["label"], row.get("group") or ""))
+            examples.append(Example(path, "" if label == NO_ANIMAL else label, row.get("group") or ""))
+    if waiting:
+        logger.warning("%s: rows left out: %s", table, ", ".join(f"{count:,} {why}" for why, count in sorted(waiting.items())))
     return examples
 
 
@@ -189,7 +199,8 @@ class PictureDataModule(LightningDataModule):
     Args:
         root: folder with one sub-folder of pictures for each class; with ``table``, the folder its paths start from. Not needed
             for predict.
-        table: CSV with the columns path, label and, if wanted, group, in place of sub-folders.
+        table: CSV with the columns path, label and, if wanted, group, in place of sub-folders; ``predict`` writes such tables, see
+            ``read_examples``.
         negatives: folder of pictures that show none of the classes; they teach the network to say so.
         split_file: CSV in which the split is stored; read when it is there, made when it is not.
         val: share of the pictures that validate, 0..1.
@@ -242,7 +253,7 @@ class PictureDataModule(LightningDataModule):
         if not 0 < val < 1 or not 0 <= test < 1 or val + test >= 1 or not (test or test_only):
             raise DataError(f"data.val {val} and data.test {test}: both must be above 0 and their sum below 1")
         self.examples = read_examples(self.root, self.table) if self.root and not self.predict_paths else []
-        self.classes: list[str] = sorted({example.label for example in self.examples})
+        self.classes: list[str] = sorted({example.label for example in self.examples if example.label})
         self._datasets: dict[Side, PictureDataset] = {}
 
     def prepare_data(self) -> None:
@@ -306,6 +317,13 @@ class PictureDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Item]:
         """Test pictures, whole, in order."""
         return self._loader(self._datasets[Side.TEST])
+
+    def whole_pictures(self, side: Side, *, most: int | None = None) -> DataLoader[Item]:
+        """Pictures of any side as validation sees them, whole and in order; at most ``most``, spread evenly over the side."""
+        examples = self._datasets[side].examples
+        count = len(examples) if most is None else min(most, len(examples))
+        chosen = [examples[i * len(examples) // count] for i in range(count)]
+        return self._loader(PictureDataset(chosen, self.classes, self.size))
 
     def predict_dataloader(self) -> DataLoader[UnlabelledItem]:
         """The pictures named by ``predict_paths``, folders searched through."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from animal_cls.composition import compose
 from animal_cls.data import NO_CLASS, PictureDataModule, WeightedItem
+from animal_cls.metrics import picture_scores
 from animal_cls.network import Padding, build_network, head_of, load_weights
 from animal_cls.probe import fit_probe
+
+IN_BAR = ("/top1", "/macro_f1")  # the scores that the progress bar has room for
 
 
 class CheckpointError(ValueError):
@@ -99,15 +101,8 @@ class Classifier(LightningModule):
             self.network.to(memory_format=torch.channels_last)
         self.register_buffer("pixel_mean", torch.tensor(hparams["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("pixel_std", torch.tensor(hparams["std"]).view(1, 3, 1, 1) * 255, persistent=False)
-        scores = MetricCollection(
-            {
-                "top1": MulticlassAccuracy(outputs, average="micro"),
-                "top5": MulticlassAccuracy(outputs, average="micro", top_k=min(5, outputs)),
-                "macro_f1": MulticlassF1Score(outputs, average="macro"),
-            }
-        )
-        self.val_scores = scores.clone(prefix="val/")
-        self.test_scores = scores.clone(prefix="test/")
+        self.val_scores = picture_scores(outputs, prefix="val/")
+        self.test_scores = picture_scores(outputs, prefix="test/")
         self.train()  # Lightning keeps the modes it finds
 
     def on_fit_start(self) -> None:
@@ -185,13 +180,41 @@ class Classifier(LightningModule):
         self.log("train/loss", loss, batch_size=len(images), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
-        """Loss over all pictures, accuracies over those that show a class."""
-        self._evaluate(batch, "val", self.val_scores)
+    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss and scores; returns the logits (B, K)."""
+        return self._evaluate(batch, "val", self.val_scores)
 
-    def test_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores."""
+        self._log_scores(self.val_scores)
+
+    def test_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """As validation."""
-        self._evaluate(batch, "test", self.test_scores)
+        return self._evaluate(batch, "test", self.test_scores)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores."""
+        self._log_scores(self.test_scores)
+
+    @torch.inference_mode()
+    def measure(self, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
+        """Evaluate labelled pictures as validation does, in this process alone and without a Trainer's loops.
+
+        Args:
+            batches: as a dataloader of labelled pictures gives them; at least one.
+
+        Returns:
+            The number of pictures, the loss and the scores by name, as ``picture_scores`` has them.
+        """
+        scores = picture_scores(len(self.classes), sync_on_compute=False).to(self.device)
+        loss, pictures = 0.0, 0
+        for batch in batches:
+            images, labels = batch["image"].to(self.device), batch["label"].to(self.device)
+            logits = self(images)
+            scores.update(logits, labels)
+            loss += float(self._loss(logits, self._presence(labels))) * len(labels)
+            pictures += len(labels)
+        return {"pictures": pictures, "loss": loss / pictures} | {name: float(value) for name, value in scores.compute().items()}
 
     def predict_step(self, batch: Mapping[str, Any], batch_idx: int) -> list[dict[str, Any]]:
         """Name the animals of each picture, most likely first.
@@ -271,17 +294,21 @@ class Classifier(LightningModule):
         loss = nn.functional.binary_cross_entropy_with_logits(logits, presence * self.hparams["target"], reduction="sum")
         return loss / len(logits)
 
-    def _evaluate(self, batch: Mapping[str, Tensor], stage: str, scores: MetricCollection) -> None:
-        logits = self(batch["image"])
-        shown = batch["label"] != NO_CLASS
-        self.log(f"{stage}/loss", self._loss(logits, self._presence(batch["label"])), batch_size=len(logits), prog_bar=True)
-        if shown.any():
-            scores.update(logits[shown], batch["label"][shown])
-            self.log_dict(scores, on_step=False, on_epoch=True, batch_size=int(shown.sum()), prog_bar=True)
+    def _evaluate(self, batch: Mapping[str, Tensor], stage: str, scores: MetricCollection) -> Tensor:
+        logits: Tensor = self(batch["image"])
+        loss = self._loss(logits, self._presence(batch["label"]))
+        self.log(f"{stage}/loss", loss, batch_size=len(logits), prog_bar=True, sync_dist=True)
+        scores.update(logits, batch["label"])
+        return logits
+
+    def _log_scores(self, scores: MetricCollection) -> None:
+        for name, value in scores.compute().items():
+            self.log(name, value, prog_bar=name.endswith(IN_BAR), sync_dist=True)
+        scores.reset()
 
 
 def share_of_rate(step: int, *, end: int, warmup: float) -> float:
-    """Share 0..1 of the peak rate at a step: a linear rise over the share ``warmup`` of the steps, then a cosine down to zero at ``end``."""
+    """Share 0..1 of the peak rate at a step: a linear rise over the share ``warmup`` of the steps, then a cosine to zero at ``end``."""
     if step >= end:
         return 0.0
     rising = warmup * end

@@ -70,6 +70,43 @@ def test_a_table_from_a_spreadsheet_with_a_byte_order_mark_and_without_groups_is
     assert [(e.label, e.group) for e in read_examples(picture_folder, table)] == [("Ä", ""), ("狗", "")]
 
 
+def test_a_table_tells_pictures_of_no_animal_and_leaves_out_with_a_count_what_waits_for_a_person(
+    picture_folder, negatives_folder, tmp_path, caplog
+):
+    rows = [
+        ["cat/0.jpg", "cat", "", "0.9"],
+        ["cat/1.jpg", " cat ", "no", ""],
+        ["dog/0.jpg", "dog", "yes", ""],
+        ["dog/1.jpg", "dog", "", ""],
+        ["dog/2.jpg", "dog", "?", ""],
+        ["gone.jpg", "", "yes", "no such file"],
+        [str(negatives_folder / "0.jpg"), "-", "", ""],
+    ]
+    table = write_table(tmp_path / "table.csv", rows, header=("path", "label", "uncertain", "others"))
+    data = PictureDataModule(root=str(picture_folder), table=str(table), split_file=str(tmp_path / "s.csv"))
+    assert [(e.path.name, e.label) for e in data.examples] == [("0.jpg", "cat"), ("1.jpg", "cat"), ("1.jpg", "dog"), ("0.jpg", "")]
+    assert data.classes == ["cat", "dog"]
+    assert f"{table}: rows left out: 2 still marked uncertain, 1 without a label" in caplog.text
+    data.prepare_data()
+    data.setup("fit")
+    served = [(e.label, pictures.label(i)) for side in Side for pictures in [data.pictures(side)] for i, e in enumerate(pictures.examples)]
+    assert sorted(served) == [("", NO_CLASS), ("cat", 0), ("cat", 0), ("dog", 1)]
+
+
+@pytest.mark.parametrize(("most", "count"), [(None, 46), (46, 46), (9, 9), (100, 46)])
+def test_whole_pictures_of_a_side_are_spread_over_it_and_never_augmented(module, most, count):
+    data = module(val=0.01, test=0.01)
+    examples = data.pictures(Side.TRAIN).examples
+    loader = data.whole_pictures(Side.TRAIN, most=most)
+    count = min(count, len(examples))
+    paths = [path for batch in loader for path in batch["path"]]
+    assert len(paths) == count
+    assert paths == sorted(paths, key=[str(e.path) for e in examples].index)
+    assert {e.label for e in loader.dataset.examples} == {"cat", "dog", "owl", ""}
+    assert next(iter(loader))["image"].shape[1:] == (3, 24, 24)
+    assert torch.equal(next(iter(loader))["image"], next(iter(loader))["image"])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -79,8 +116,9 @@ def test_a_table_from_a_spreadsheet_with_a_byte_order_mark_and_without_groups_is
         ("path,label\ncat/0.jpg,cat\ncat/1.jpg,cat\n", "only 'cat' found; at least two classes"),
         ("path,label\ncat/0.jpg,cat\nowl/99.jpg,owl\n", "line 3: "),
         ("path,label\ncat/0.jpg,cat\nowl,owl\n", "owl: no such file"),
-        ("path,label\ncat/0.jpg,\n", "line 2: path or label is empty"),
-        ("path,label\ncat/0.jpg\n", "line 2: path or label is empty"),
+        ("path,label\n,cat\n", "line 2: path is empty"),
+        ("path,label\ncat/0.jpg,\ncat/1.jpg\n", "no picture found"),
+        ("path,label\ncat/0.jpg,cat\ndog/0.jpg,-\n", "only 'cat' found; at least two classes"),
         ("path,label\ncat/0.jpg,cat\ndog/0.jpg,dog\ncat/0.jpg,dog\n", "line 4: "),
         ("path,label\ncat/0.jpg,k\xe4tzchen\n".encode("latin-1"), "not UTF-8 text (invalid continuation byte at byte 22)"),
     ],
