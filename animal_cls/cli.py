@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from animal_cls.corrections import CorrectionError
 from animal_cls.data import DataError, PictureDataModule
 from animal_cls.labelling import PredictionTable
 from animal_cls.module import CheckpointError, Classifier, check_checkpoint
@@ -86,7 +87,7 @@ def main(args: Sequence[str] | None = None) -> int:
             save_config_kwargs={"overwrite": True},
             load_from_checkpoint_support=False,
         )
-    except (CheckpointError, DataError, PictureError, SplitError, WeightsError) as error:
+    except (CheckpointError, CorrectionError, DataError, PictureError, SplitError, WeightsError) as error:
         print(f"animal_cls: {error}", file=sys.stderr)
         return 2
     return 0

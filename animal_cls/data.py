@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default_collate, get_worker_info
 
 from animal_cls.cells import NO_ANIMAL, is_waiting, plain_cell
+from animal_cls.corrections import corrected, right_labels
 from animal_cls.picture import PictureError, find_pictures, fit_picture, load_picture, open_picture
 from animal_cls.split import Example, Side, make_split, read_split, write_split
 from animal_cls.transforms import TrainTransform
@@ -202,7 +203,12 @@ class PictureDataModule(LightningDataModule):
         table: CSV with the columns path, label and, if wanted, group, in place of sub-folders; ``predict`` writes such tables, see
             ``read_examples``.
         negatives: folder of pictures that show none of the classes; they teach the network to say so.
-        split_file: CSV in which the split is stored; read when it is there, made when it is not.
+        corrections: CSV with the columns path, label, correction and reason, such as a review of ``scripts/audit.py``'s findings gives:
+            pictures whose label is another than the data say, or that are left out (``correction`` is empty). Paths are relative
+            to ``root``; those of negatives, whose label is empty, to ``negatives``.
+        split_file: CSV in which the split is stored; read when it is there, made when it is not. It is of the data as they lie:
+            corrections neither make nor change it, so that a corrected picture stays on its side, and runs with and without
+            corrections compare.
         val: share of the pictures that validate, 0..1.
         test: share of the pictures that test, 0..1.
         seed: seed of the split.
@@ -224,6 +230,7 @@ class PictureDataModule(LightningDataModule):
         root: str | None = None,
         table: str | None = None,
         negatives: str | None = None,
+        corrections: str | None = None,
         split_file: str = "runs/splits/pictures.csv",
         val: float = 0.1,
         test: float = 0.1,
@@ -243,6 +250,7 @@ class PictureDataModule(LightningDataModule):
         self.root = Path(root) if root else None
         self.table = Path(table) if table else None
         self.negatives = Path(negatives) if negatives else None
+        self.corrections = Path(corrections) if corrections else None
         self.split_file = Path(split_file)
         self.val, self.test, self.seed = val, test, seed
         self.test_only = list(test_only or [])
@@ -259,10 +267,15 @@ class PictureDataModule(LightningDataModule):
     def prepare_data(self) -> None:
         """Make the split file if it is not there (once, on the first process)."""
         if self.examples and not self.split_file.exists():
-            examples = self._all_examples()
+            everything = self._all_examples()
+            right = self._right_labels(everything)
+            # One that cannot be read has no fingerprint; left out, it need not have one.
+            unusable = {example.path for example in everything if corrected(example, right) is None and not _opens(example.path)}
+            examples = [example for example in everything if example.path not in unusable]
             logger.info("Looking for near-duplicates among %s pictures ...", f"{len(examples):,}")
             sides = make_split(examples, val=self.val, test=self.test, seed=self.seed, test_only=self.test_only)
-            write_split(self.split_file, examples, sides)
+            unused = [example for example in everything if example.path in unusable]
+            write_split(self.split_file, [*examples, *unused], [*sides, *(Side.TRAIN for _ in unused)])
 
     def setup(self, stage: str) -> None:
         """Read the split and build the datasets of its three sides."""
@@ -272,8 +285,13 @@ class PictureDataModule(LightningDataModule):
             raise DataError("data.root: not given; it must be a folder with one sub-folder of pictures for each class")
         examples = self._all_examples()
         sides = read_split(self.split_file, examples)
+        right = self._right_labels(examples)
+        if self.corrections:
+            out = sum(label is None for label in right.values())
+            logger.info("%s: %s pictures relabelled, %s left out", self.corrections, f"{len(right) - out:,}", f"{out:,}")
+        used = [corrected(example, right) for example in examples]
         for side in Side:
-            mine = [example for example, s in zip(examples, sides, strict=True) if s == side]
+            mine = [example for example, s in zip(used, sides, strict=True) if example and s == side]
             absent = sorted(set(self.classes) - {example.label for example in mine})
             if absent:
                 logger.warning("%s: no picture of %s on the %s side", self.split_file, ", ".join(absent), side)
@@ -344,6 +362,11 @@ class PictureDataModule(LightningDataModule):
             raise DataError(f"{self.negatives}: no such folder (data.negatives)")
         return self.examples + [Example(path, "") for path in find_pictures(self.negatives)]
 
+    def _right_labels(self, examples: Sequence[Example]) -> dict[Path, str | None]:
+        """What the corrections say; nothing when there are none."""
+        folders = [folder for folder in (self.root, self.negatives) if folder]
+        return right_labels(self.corrections, examples, folders=folders) if self.corrections else {}
+
     def _loader(self, dataset: PictureDataset, sampler: WeightedRandomSampler | None = None, drop_last: bool = False) -> DataLoader[Item]:
         return DataLoader(
             dataset,
@@ -354,6 +377,14 @@ class PictureDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             collate_fn=default_collate,
         )
+
+
+def _opens(path: Path) -> bool:
+    try:
+        open_picture(path)
+    except PictureError:
+        return False
+    return True
 
 
 def _with_share(weights: list[float], chosen: list[bool], share: float) -> list[float]:

@@ -31,7 +31,7 @@ def test_a_tagger_config_builds_a_model_and_finds_its_sentences(config, encoder_
 @pytest.mark.parametrize("config", sorted((ROOT / "configs" / "animal_cls").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_classifier_config_builds_a_model_for_the_classes_of_a_folder(config, picture_folder, negatives_folder, tmp_path):
     flags = [f"--config={config}", f"--data.root={picture_folder}", f"--data.negatives={negatives_folder}", "--trainer.accelerator=cpu"]
-    flags += [f"--trainer.logger.init_args.save_dir={tmp_path}", f"--data.split_file={tmp_path / 'split.csv'}"]
+    flags += [f"--trainer.logger.init_args.save_dir={tmp_path}", f"--data.split_file={tmp_path / 'split.csv'}", "--data.corrections=null"]
     cli = ClassifierCLI(Classifier, PictureDataModule, run=False, args=flags, save_config_callback=None)
     assert cli.model.classes == ["cat", "dog", "owl"]
     size = cli.datamodule.size

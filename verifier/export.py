@@ -20,6 +20,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
 from animal_cls.calibration import fit_calibration
+from animal_cls.corrections import CorrectionError
 from animal_cls.data import NO_CLASS, DataError, PictureDataModule, PictureDataset
 from animal_cls.picture import load_picture
 from animal_cls.split import Side, SplitError
@@ -184,7 +185,7 @@ def _validation_pictures(checkpoint: Path) -> PictureDataset:
         data = PictureDataModule(**_data_hparams(checkpoint))
         data.prepare_data()
         data.setup("validate")
-    except (DataError, SplitError) as error:
+    except (CorrectionError, DataError, SplitError) as error:
         raise InputError(f"{checkpoint}: its validation pictures are needed: {error}") from error
     return data.pictures(Side.VAL)
 

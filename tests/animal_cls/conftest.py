@@ -40,6 +40,7 @@ def tiny_model() -> list[str]:
         "--model.weights=none",
         f"--model.size={SIZE}",
         "--model.probe_epochs=0",
+        "--data.corrections=null",
         f"--data.size={SIZE}",
         f"--data.train_size={SIZE}",
         "--data.num_workers=0",

@@ -46,6 +46,7 @@ def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_fold
     config = [
         "fit",
         f"--config={ROOT / 'configs/animal_cls/efficientnet_lite2.yaml'}",
+        "--data.corrections=null",
         "--trainer.max_epochs=100",
         "--data.colour=0",
         "--trainer.check_val_every_n_epoch=50",
