@@ -98,6 +98,9 @@ class Report:
     threshold: float
 
 
+SCORES = tuple(field.name for field in fields(Scores) if field.name != "pairs")
+HEADINGS = ("accuracy", "balanced", "TPR", "TNR", "AUROC", "ECE", "surest 90%")
+WIDTHS = (6, 8, 8, 6, 6, 6, 6, 10)
 GROUPED: dict[str, Callable[[Pair], str]] = {
     "category": lambda pair: pair.sentence.category or UNNAMED,
     "shown": lambda pair: pair.shown.value,
@@ -221,11 +224,6 @@ def worst(judged: Sequence[Judged], *, count: int, threshold: float) -> str:
             f"  seen     {seen}"
         )
     return "\n".join(blocks)
-
-
-SCORES = tuple(field.name for field in fields(Scores) if field.name != "pairs")
-HEADINGS = ("accuracy", "balanced", "TPR", "TNR", "AUROC", "ECE", "surest 90%")
-WIDTHS = (6, 8, 8, 6, 6, 6, 6, 10)
 
 
 def _grouped(judged: Sequence[Judged], group: Callable[[Pair], str], threshold: float) -> dict[str, Scores]:
