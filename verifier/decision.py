@@ -117,9 +117,7 @@ def decide(
     def verdict(probability: float, reason: Reason) -> Verdict:
         return Verdict(probability >= threshold and reason is Reason.AGREES, probability, reason, tuple(mentions), animals)
 
-    present, absent, either = (
-        [mention for mention in mentions if mention.claim == claim] for claim in (Claim.PRESENT, Claim.ABSENT, Claim.EITHER)
-    )
+    present, absent, either = (_claimed(mentions, claim) for claim in (Claim.PRESENT, Claim.ABSENT, Claim.EITHER))
     # 1. A text that claims nothing is not true of any picture.
     if not present and not absent and not either:
         return verdict(0.0, Reason.NO_CLAIM)
@@ -128,11 +126,7 @@ def decide(
     if any(not mention.kinds for mention in present) or (either and not any(mention.kinds for mention in either)):
         return verdict(0.0, Reason.UNKNOWN_ANIMAL)
 
-    denied = frozenset(kind for mention in absent for kind in mention.kinds)
-    wanted = {frozenset(mention.kinds) for mention in present}
-    if either:
-        wanted.add(frozenset(kind for mention in either for kind in mention.kinds))
-    wanted = {kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)}
+    wanted, denied = conditions(mentions)
     lacks = 1.0 - weigh(denied, presence, asked)
     truth = lacks * math.prod(weigh(kinds - denied, presence, asked) for kinds in wanted)
 
@@ -145,6 +139,23 @@ def decide(
     if max(presence.values(), default=0.0) < seen_from:
         return verdict(truth, Reason.NO_ANIMAL_SEEN)
     return verdict(truth, Reason.DISAGREES)
+
+
+def conditions(mentions: Sequence[Mention]) -> tuple[frozenset[frozenset[str]], frozenset[str]]:
+    """What a text asks of a picture.
+
+    Args:
+        mentions: what the text says, in reading order.
+
+    Returns:
+        Sets of kinds of each of which the picture must show one, and the kinds of which it must show none. A set that holds another
+        one is left out: a picture that meets the narrower meets it too.
+    """
+    wanted = {frozenset(mention.kinds) for mention in _claimed(mentions, Claim.PRESENT)}
+    if either := _claimed(mentions, Claim.EITHER):
+        wanted.add(frozenset(kind for mention in either for kind in mention.kinds))
+    denied = frozenset(kind for mention in _claimed(mentions, Claim.ABSENT) for kind in mention.kinds)
+    return frozenset(kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)), denied
 
 
 def weigh(kinds: Collection[str], presence: Mapping[str, float], asked: Calibration) -> float:
@@ -162,3 +173,7 @@ def weigh(kinds: Collection[str], presence: Mapping[str, float], asked: Calibrat
         return 0.0
     likeliest = max(presence[kind] for kind in kinds)
     return float(asked.presence(log_odds(np.array(likeliest))))
+
+
+def _claimed(mentions: Sequence[Mention], claim: Claim) -> list[Mention]:
+    return [mention for mention in mentions if mention.claim == claim]

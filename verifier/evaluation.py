@@ -3,187 +3,235 @@
 from __future__ import annotations
 
 import argparse
-import csv
+import io
 import json
-import random
+import os
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from animal_cls.picture import find_pictures
 from animal_ner.names import Names
-from animal_ner.sentences import Sentence, SentenceError, read_sentences
-from animal_ner.tags import Claim
-from verifier.decision import InputError, Mention, Verdict
+from animal_ner.sentences import SentenceError, read_sentences
+from animal_ner.tags import Claim, Span
+from verifier.cli import BAD_INPUT, verdict_as_json
+from verifier.decision import InputError, Mention, Reason, conditions, decide
+from verifier.pairs import Pair, make_pairs, read_look_alikes, read_pictures
 from verifier.pipeline import Verifier
+from verifier.release import Manifest, Release
+from verifier.report import Control, Judged, Report, arrays, as_json, as_table, measure, worst
+from verifier.scores import sureness
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A text and a picture, and whether the text is true of it."""
+def judge(pair: Pair, mentions: Sequence[Mention], presence: Mapping[str, float], manifest: Manifest) -> Judged:
+    """The verdict on a pair, and what simpler rules say of it.
 
-    sentence: Sentence
-    picture: Path
-    label: str
-    truth: bool
-
-
-@dataclass(frozen=True)
-class Score:
-    """Share of true pairs answered true (``true_rate``), of false pairs answered false, and the number of pairs of each sort."""
-
-    true_rate: float
-    false_rate: float
-    true_pairs: int
-    false_pairs: int
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """Mean of both rates, 0..1; the rate of the only sort there is when one has no pairs."""
-        if not self.true_pairs:
-            return self.false_rate
-        return (self.true_rate + self.false_rate) / 2 if self.false_pairs else self.true_rate
-
-
-def holds(mentions: Iterable[tuple[Claim, Collection[str]]], shown: Collection[str]) -> bool:
-    """Whether annotated mentions are true of a picture that shows some kinds: the rule of the annotation guideline.
-
-    Every PRESENT mention has a kind that is shown, no ABSENT one has, and of the EITHER ones at least one has. Without any of these
-    there is no claim, and it does not hold.
-    """
-    claims = list(mentions)
-    met = {claim: [bool(set(kinds) & set(shown)) for c, kinds in claims if c == claim] for claim in Claim}
-    if not met[Claim.PRESENT] and not met[Claim.ABSENT] and not met[Claim.EITHER]:
-        return False
-    return all(met[Claim.PRESENT]) and not any(met[Claim.ABSENT]) and (not met[Claim.EITHER] or any(met[Claim.EITHER]))
-
-
-def make_pairs(
-    sentences: Sequence[Sentence],
-    pictures: Mapping[str, Sequence[Path]],
-    kinds: Callable[[str], Collection[str]],
-    *,
-    rounds: int,
-    seed: int,
-) -> list[Pair]:
-    """Give each sentence pictures of which it is true and as many of which it is false, where there are such.
+    The controls see what the decision sees. ``ANY_WORD``, the usual rule, is true if any animal named is the likeliest in the picture,
+    whatever is said of it. ``NO_CLAIMS`` takes every mention as PRESENT. ``NO_REJECTION`` takes the likeliest kind as certainly shown,
+    however unlikely it is, and the others as not: a classifier that always names one kind, with the full decision on top.
 
     Args:
-        sentences: annotated texts.
-        pictures: pictures by the kind they show.
-        kinds: kinds that a name may mean.
-        rounds: pictures of each truth for each sentence.
-        seed: of the draws; the kind is drawn evenly first, then the picture.
+        pair: the text and the picture.
+        mentions: what the tagger read in the text.
+        presence: what the classifier saw in the picture.
+        manifest: of the release.
     """
-    chance = random.Random(seed)
-    pairs = []
-    for sentence in sentences:
-        mentions = [(m.claim, kinds(sentence.text[m.start : m.end])) for m in sentence.mentions]
-        for truth in (True, False):
-            labels = [label for label in sorted(pictures) if holds(mentions, {label}) == truth]
-            drawn = [chance.choice(labels) for _ in range(rounds if labels else 0)]
-            pairs += [Pair(sentence, chance.choice(pictures[label]), label, truth) for label in drawn]
-    return pairs
-
-
-def score(pairs: Sequence[Pair], answers: Sequence[bool]) -> Score:
-    """Rates of right answers among true and among false pairs."""
-    right: dict[bool, list[bool]] = {True: [], False: []}
-    for pair, answer in zip(pairs, answers, strict=True):
-        right[pair.truth].append(answer == pair.truth)
-    rates = {truth: sum(values) / len(values) if values else 0.0 for truth, values in right.items()}
-    return Score(rates[True], rates[False], len(right[True]), len(right[False]))
-
-
-def any_word_matches(verdict: Verdict) -> bool:
-    """The usual rule, as a control: true if any animal named is the likeliest in the picture, whatever is said of it."""
+    rule = partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from)
+    verdict = rule(mentions=mentions, presence=presence)
+    wanted, denied = conditions(mentions)
+    settled = verdict.reason in (Reason.NO_CLAIM, Reason.UNKNOWN_ANIMAL)
     likeliest = verdict.animals[0].kind
-    return any(likeliest in mention.kinds for mention in verdict.mentions)
+    return Judged(
+        pair=pair,
+        verdict=verdict,
+        conditions=0 if settled else len(wanted) + bool(denied),
+        as_annotated=[Span(m.start, m.end, m.claim) for m in mentions] == list(pair.sentence.mentions),
+        controls={
+            Control.ANY_WORD: any(likeliest in mention.kinds for mention in mentions),
+            Control.NO_CLAIMS: rule(mentions=[replace(mention, claim=Claim.PRESENT) for mention in mentions], presence=presence).answer,
+            Control.NO_REJECTION: rule(mentions=mentions, presence={kind: float(kind == likeliest) for kind in presence}).answer,
+        },
+    )
 
 
-def read_pictures(source: Path, side: str) -> dict[str, list[Path]]:
-    """Pictures by label, from a folder for each label or from one side of a split file (path, label, split).
+def judge_all(verifier: Verifier, manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Judged]:
+    """Judge pairs in order; each text is read and each picture looked at once.
 
     Raises:
-        InputError: there are none.
+        InputError: a text or a picture cannot be used.
     """
-    pictures: dict[str, list[Path]] = defaultdict(list)
-    if source.is_dir():
-        for folder in sorted(path for path in source.iterdir() if path.is_dir()):
-            pictures[folder.name] = find_pictures(folder)
-    elif source.is_file():
-        with source.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                if row.get("split") == side and row.get("label"):
-                    pictures[row["label"]].append(Path(row["path"]))
-    found = {label: paths for label, paths in pictures.items() if paths}
-    if not found:
-        raise InputError(f"{source}: no labelled picture there; give a folder for each label, or a split file that animal_cls wrote")
-    return found
+    read, look = cache(verifier.read), cache(verifier.look)
+    for pair in pairs:
+        yield judge(pair, read(pair.sentence.text), look(pair.picture.path), manifest)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Command line of scripts/evaluate.py."""
-    parser = argparse.ArgumentParser(prog="evaluate.py", description="Measure verdicts on pairs of annotated texts and labelled pictures.")
-    parser.add_argument(
-        "--texts", type=Path, required=True, metavar="JSONL", help="annotated sentences, such as animal_ner/corpus/test.jsonl"
-    )
-    parser.add_argument(
-        "--pictures", type=Path, required=True, metavar="PATH", help="a folder for each label, or a split file (path, label, split)"
-    )
-    parser.add_argument("--side", default="test", help="side of the split file (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=2, help="pictures of each truth for each text (default: %(default)s)")
-    parser.add_argument("--release", type=Path, metavar="DIR", help="a release in place of the shipped one")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write every pair with its verdict, as JSON lines")
-    options = parser.parse_args(args)
+    """Command line of scripts/evaluate.py.
+
+    Returns:
+        The exit code: 0, or 2 for bad input.
+    """
+    options = _parser().parse_args(args)
     try:
+        _check(options)
+        if options.plots:
+            _require_plots()
+        manifest = Release(options.release).manifest
         verifier = Verifier(options.release)
-        names = Names(verifier.kinds)
-        pictures = read_pictures(options.pictures, options.side)
-        unknown = sorted(set(pictures) - set(verifier.kinds))
-        if unknown:
-            raise InputError(f"{options.pictures}: the release does not know {', '.join(unknown[:5])}")
-        pairs = make_pairs(read_sentences(options.texts), pictures, names.kinds, rounds=options.rounds, seed=0)
-        stream = verifier.verify_batch((pair.sentence.text, pair.picture) for pair in pairs)
-        verdicts = list(tqdm(stream, total=len(pairs), unit="pair", file=sys.stderr))
+        pairs = _pairs(options, verifier)
+        judged = list(tqdm(judge_all(verifier, manifest, pairs), total=len(pairs), unit="pair", file=sys.stderr))
+        report = measure(judged, threshold=manifest.threshold, seen_from=manifest.seen_from, seed=options.seed)
+        print(as_table(report, rows=options.rows))
+        if options.worst:
+            print(f"\n{worst(judged, count=options.worst, threshold=manifest.threshold)}")
+        if options.json:
+            _write(
+                options.json,
+                json.dumps({"settings": _settings(options, manifest)} | as_json(report), indent=1, allow_nan=False).encode() + b"\n",
+            )
+        if options.pairs_json:
+            _write(options.pairs_json, "".join(_line(each) for each in judged).encode())
+        if options.plots:
+            _write_plots(options.plots, judged, report)
     except (InputError, SentenceError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
-        return 2
-    _print_tables(pairs, verdicts)
-    if options.json:
-        options.json.write_text("".join(_line(p, v) for p, v in zip(pairs, verdicts, strict=True)), encoding="utf-8")
+        return BAD_INPUT
     return 0
 
 
-def _print_tables(pairs: Sequence[Pair], verdicts: Sequence[Verdict]) -> None:
-    answers = [verdict.answer for verdict in verdicts]
-    rows = [("all", score(pairs, answers)), ("all, any word matches", score(pairs, [any_word_matches(v) for v in verdicts]))]
-    for category in sorted({pair.sentence.category for pair in pairs}):
-        chosen = [i for i, pair in enumerate(pairs) if pair.sentence.category == category]
-        rows.append((category or "-", score([pairs[i] for i in chosen], [answers[i] for i in chosen])))
-    print(f"{'texts':24} {'balanced':>8} {'true':>6} {'false':>6} {'pairs':>6}")
-    for name, s in rows:
-        print(f"{name:24} {s.balanced_accuracy:8.3f} {s.true_rate:6.3f} {s.false_rate:6.3f} {s.true_pairs + s.false_pairs:6d}")
+def _check(options: argparse.Namespace) -> None:
+    for name in ("look_alikes", "without_animal"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)}: a share lies between 0 and 1")
+    for name, least in (("rounds", 1), ("rows", 0), ("worst", 0)):
+        if getattr(options, name) < least:
+            raise InputError(f"--{name} {getattr(options, name)}: at least {least}")
+    for file in (options.json, options.pairs_json):
+        if file and file.is_dir():
+            raise InputError(f"{file}: a folder; name a file to write")
+    if options.plots and options.plots.exists() and not options.plots.is_dir():
+        raise InputError(f"{options.plots}: a file; name a folder for the plots")
 
 
-def _line(pair: Pair, verdict: Verdict) -> str:
-    def named(mentions: Sequence[Mention]) -> list[list[str]]:
-        return [[mention.text, mention.claim.value] for mention in mentions]
+def _pairs(options: argparse.Namespace, verifier: Verifier) -> list[Pair]:
+    pictures = read_pictures(options.pictures, side=options.side, negatives=options.negatives)
+    unknown = sorted({picture.label for picture in pictures if picture.label} - set(verifier.kinds))
+    if unknown:
+        raise InputError(f"{options.pictures}: the release does not know {', '.join(unknown[:5])}")
+    return make_pairs(
+        read_sentences(options.texts),
+        pictures,
+        Names(verifier.kinds).kinds,
+        alike=read_look_alikes(),
+        rounds=options.rounds,
+        look_alikes=options.look_alikes,
+        without_animal=options.without_animal,
+        seed=options.seed,
+    )
 
+
+def _require_plots() -> None:
+    try:
+        import verifier.plots  # noqa: F401, PLC0415  (matplotlib, only when asked for)
+    except ModuleNotFoundError as error:
+        raise InputError(f"--plots: {error.name} is missing; plots need the extra 'train': pip install -e '.[train]'") from error
+
+
+def _write_plots(folder: Path, judged: Sequence[Judged], report: Report) -> None:
+    from verifier.plots import plot_confusions, plot_reliability, plot_risk_coverage  # noqa: PLC0415  (matplotlib, only when asked for)
+
+    truth, probability = arrays(judged)
+    right = (probability >= report.threshold) == truth
+    risks = {name: 1 - rival.rates.accuracy for name, rival in report.controls.items()}
+    for name, figure in (
+        ("risk_coverage", plot_risk_coverage(right, sureness(probability, threshold=report.threshold), risks)),
+        ("reliability", plot_reliability(truth, probability, threshold=report.threshold)),
+        ("confusions", plot_confusions(report.confusions)),
+    ):
+        png = io.BytesIO()
+        figure.savefig(png, format="png", dpi=120)
+        _write(folder / f"{name}.png", png.getvalue())
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file atomically, with the folders it lies in."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{file}: cannot be written ({error.strerror})") from error
+
+
+def _settings(options: argparse.Namespace, manifest: Manifest) -> dict[str, Any]:
+    """What a run must be given to come out the same, and the digests of the release that was measured."""
+    inputs = ("texts", "pictures", "side", "negatives", "rounds", "look_alikes", "without_animal", "seed")
+    given = {name: getattr(options, name) for name in inputs}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()} | {"release": manifest.sha256}
+
+
+def _line(judged: Judged) -> str:
+    pair = judged.pair
     record = {
         "text": pair.sentence.text,
         "category": pair.sentence.category,
-        "picture": str(pair.picture),
-        "label": pair.label,
+        "picture": str(pair.picture.path),
+        "label": pair.picture.label,
+        "source": pair.picture.source,
+        "shown": pair.shown.value,
         "truth": pair.truth,
-        "answer": verdict.answer,
-        "probability": round(verdict.probability, 4),
-        "reason": verdict.reason.value,
-        "mentions": named(verdict.mentions),
-        "animals": [[animal.kind, round(animal.probability, 4)] for animal in verdict.animals],
+        "conditions": judged.conditions,
+        "as_annotated": judged.as_annotated,
+        "controls": {control.value: answer for control, answer in judged.controls.items()},
     }
-    return json.dumps(record, ensure_ascii=False) + "\n"
+    return json.dumps(record | verdict_as_json(judged.verdict), ensure_ascii=False) + "\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evaluate.py", allow_abbrev=False, description="Measure verdicts on pairs of annotated texts and labelled pictures."
+    )
+    data = parser.add_argument_group("texts and pictures")
+    data.add_argument(
+        "--texts", type=Path, required=True, metavar="JSONL", help="annotated sentences, such as animal_ner/corpus/test.jsonl"
+    )
+    data.add_argument(
+        "--pictures",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a folder for each label, or a CSV with the columns path (or file) and label and, if wanted, source and split",
+    )
+    data.add_argument("--side", default="test", help="side of the split that counts, if the CSV has one (default: %(default)s)")
+    data.add_argument("--negatives", type=Path, metavar="DIR", help="pictures that show no animal (so do rows of the CSV without a label)")
+    draw = parser.add_argument_group("which pairs")
+    draw.add_argument("--rounds", type=int, default=2, help="pictures of each truth for each text (default: %(default)s)")
+    draw.add_argument(
+        "--look-alikes",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="share of the pictures that show what the text names or what looks like it, where that gives the truth (default: %(default)s)",
+    )
+    draw.add_argument(
+        "--without-animal",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the pictures that show no animal, where there are such and that gives the truth (default: %(default)s)",
+    )
+    draw.add_argument("--seed", type=int, default=0, help="of the pairs and of the intervals (default: %(default)s)")
+    parser.add_argument("--release", type=Path, metavar="DIR", help="a release in place of the shipped one")
+    tell = parser.add_argument_group("what is told")
+    tell.add_argument("--rows", type=int, default=12, help="most rows of each table; --json has all (default: %(default)s)")
+    tell.add_argument("--worst", type=int, default=0, metavar="N", help="list the N surest wrong answers")
+    tell.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
+    tell.add_argument("--pairs-json", type=Path, metavar="FILE", help="where to write every pair with its verdict, as JSON lines")
+    tell.add_argument("--plots", type=Path, metavar="DIR", help="where to draw risk and coverage, reliability and confusions (PNG)")
+    return parser

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from animal_cls.calibration import Calibration
 from verifier import Claim, InputError, Mention, Reason, Verdict, decide
-from verifier.decision import weigh
-from verifier.evaluation import holds
+from verifier.decision import conditions, weigh
+from verifier.pairs import holds
 
 KINDS = ("cat", "cow", "dog", "duck", "horse", "owl")
 BIRDS = ("duck", "owl")
@@ -119,3 +119,17 @@ def test_a_group_is_never_less_likely_than_a_part_of_it(part, rest, presence):
 def test_one_of_two_answers_follows_from_a_claim_and_its_denial(presence, threshold):
     claim, denial = (decide(mentions=[m("cat")], presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5) for m in (present, absent))
     assert claim.probability + denial.probability == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("mentions", "wanted", "denied"),
+    [
+        ([present("cat"), absent("dog"), absent("cow")], [{"cat"}], {"dog", "cow"}),
+        ([present("cat"), present("cat")], [{"cat"}], set()),
+        ([present(*BIRDS), present("owl")], [{"owl"}], set()),
+        ([either("cow"), either("horse"), present("cat")], [{"cat"}, {"cow", "horse"}], set()),
+        ([mention(Claim.MENTIONED, "cat")], [], set()),
+    ],
+)
+def test_conditions_are_what_a_text_asks_of_a_picture_each_once(mentions, wanted, denied):
+    assert conditions(mentions) == ({frozenset(kinds) for kinds in wanted}, denied)
