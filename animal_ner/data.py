@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from animal_ner.borrowed import read_borrowed
 from animal_ner.grammar import generate
-from animal_ner.names import names_an_animal
+from animal_ner.names import fold, names_an_animal, spellings
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
 from animal_ner.variation import make_slips, swap_names
 
@@ -113,6 +113,12 @@ class SentenceDataModule(LightningDataModule):
             if not self.files[side] and not (side == "train" and self.generated):
                 raise SentenceError(f"data.{side}: no file given; it takes a list of JSON-lines files of annotated sentences")
             self._sentences[side] = [sentence for file in self.files[side] for sentence in read_sentences(Path(file))]
+
+    def seen_names(self) -> frozenset[str]:
+        """Names that training may meet: those of the training sentences, and the lexicon's, of which variation and grammar make use."""
+        sentences = [sentence for file in self.files["train"] if Path(file).is_file() for sentence in read_sentences(Path(file))]
+        names = {fold(sentence.text[m.start : m.end]) for sentence in sentences for m in sentence.mentions}
+        return frozenset({*names, *spellings()})
 
     def sentences(self, side: str) -> list[Sentence]:
         """The sentences of ``train``, ``val`` or ``test``, as written, after ``setup``."""

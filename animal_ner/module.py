@@ -19,10 +19,12 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForTokenClassification
 
+from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError, find_encoder
 from animal_ner.metrics import SpanScore
+from animal_ner.names import fold
 from animal_ner.sentences import Sentence
-from animal_ner.tags import TAGS, Span, spans_to_tags
+from animal_ner.tags import TAGS, Claim, Span, spans_to_tags
 from animal_ner.text import TextError, check_text
 from animal_ner.tokens import Ids, Logits, Window, find_spans, pad, padding_id, split_words, windows
 
@@ -87,6 +89,8 @@ class Tagger(LightningModule):
         self.network.get_input_embeddings().requires_grad_(scratch or not freeze_words)
         self.val_score, self.test_score = SpanScore(), SpanScore()
         self._test_categories: dict[str, SpanScore] = defaultdict(SpanScore)
+        self._seen_names: frozenset[str] | None = None
+        self._unseen = SpanScore()
         self.train()  # transformers returns eval mode, and Lightning keeps the modes it finds
 
     def setup(self, stage: str) -> None:
@@ -153,12 +157,20 @@ class Tagger(LightningModule):
         """Log the span scores of all validation texts."""
         self._log_scores("val", self.val_score)
 
+    def on_test_start(self) -> None:
+        """Find out which names training may have met."""
+        data = getattr(self.trainer, "datamodule", None)
+        self._seen_names = data.seen_names() if isinstance(data, SentenceDataModule) else None
+
     def test_step(self, batch: list[Sentence], batch_idx: int) -> None:
-        """Compare predicted with annotated spans, over all texts and by category."""
+        """Compare predicted with annotated spans, over all texts, by category, and for names that training never met."""
         for sentence, spans in zip(batch, self.read([s.text for s in batch]), strict=True):
             self.test_score.to(self.device).update([spans], [sentence.mentions])
             if sentence.category:
                 self._test_categories[sentence.category].update([spans], [sentence.mentions])
+            if self._seen_names is not None:
+                unseen = [m for m in sentence.mentions if fold(sentence.text[m.start : m.end]) not in self._seen_names]
+                self._unseen.update([_touching(spans, unseen)], [unseen])
 
     def on_test_epoch_end(self) -> None:
         """Log the span scores of all test texts, and the F1 of each category."""
@@ -166,6 +178,10 @@ class Tagger(LightningModule):
         for category, score in sorted(self._test_categories.items()):
             self.log(f"test_f1/{category}", score.compute()["f1"])
         self._test_categories.clear()
+        if self._unseen.annotated.sum():
+            self.log("test/recall_unseen", self._unseen.compute()["recall"])
+            self.log("test/unseen_mentions", self._unseen.annotated[: len(Claim)].sum().float())
+        self._unseen.reset()
 
     def predict_step(self, batch: list[Sentence], batch_idx: int) -> list[dict[str, Any]]:
         """Read texts: text and mentions (text, start, end, claim) of each, or an error."""
@@ -247,6 +263,11 @@ class Tagger(LightningModule):
         self.log_dict({f"{stage}/{name}": value for name, value in score.compute().items()}, prog_bar=False)
         self.log(f"{stage}_f1", score.compute()["f1"], prog_bar=True, logger=False)
         score.reset()
+
+
+def _touching(predicted: Sequence[Span], annotated: Sequence[Span]) -> list[Span]:
+    """The predicted spans that touch one of some annotated ones."""
+    return [span for span in predicted if any(span.start < m.end and m.start < span.end for m in annotated)]
 
 
 def load_checkpoint(file: str | Path) -> Tagger:

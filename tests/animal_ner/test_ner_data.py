@@ -119,3 +119,14 @@ def test_lines_that_name_no_animal_train_as_texts_without_mentions_and_missing_f
     extra = [dataset[i] for i in range(len(dataset) - 6, len(dataset))]
     assert {sentence.text.rstrip(".") for sentence in extra} == {"A red bus in the rain"}
     assert not any(sentence.mentions for sentence in extra)
+
+
+def test_names_that_training_may_meet_are_those_of_its_sentences_and_of_the_lexicon(tmp_path: Path) -> None:
+    file = tmp_path / "train.jsonl"
+    file.write_text(
+        '{"text": "A Quimmel!", "mentions": [{"text": "Quimmel", "start": 2, "end": 9, "claim": "PRESENT"}]}\n', encoding="utf-8"
+    )
+    seen = data(file).seen_names()
+    assert {"quimmel", "cat", "foxes"} <= seen
+    assert "zorrel" not in seen
+    assert "quimmel" not in data(tmp_path / "absent.jsonl").seen_names()
