@@ -37,6 +37,7 @@ def test_an_interrupted_fit_leaves_a_checkpoint_that_resumes(stop, encoder_folde
         "--model.window=32",
         "--data.generated=0",
         "--data.drawn=0",
+        "--data.borrowed=null",
         "--data.swapped=0",
         *(f"--data.{side}=['{sentence_file}']" for side in ("train", "val")),
     ]

@@ -38,6 +38,7 @@ def flags(encoder: Path, sentences: Path) -> list[str]:
         *sides,
         "--data.generated=4",
         "--data.drawn=0",
+        "--data.borrowed=null",
         "--data.batch_size=8",
     ]
 

@@ -33,6 +33,7 @@ def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_fold
     variation = [
         "--data.generated=0",
         "--data.drawn=0",
+        "--data.borrowed=null",
         "--data.swapped=0",
         "--data.batch_size=4",
         "--trainer.max_epochs=60",
