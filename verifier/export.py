@@ -34,7 +34,7 @@ from verifier.release import FILES, MANIFEST, Manifest, Release, digest
 from verifier.runtime import OnnxLooker, OnnxReader
 from verifier.validation import fit_asked, fit_seen_from, fit_threshold, simulated_claims
 
-SMALL = 4096  # tensors of fewer values stay float32: they are nothing in size
+SMALL = 256  # tensors of fewer values stay float32: they are nothing in size
 MAX_LOGIT_DIFFERENCE = 0.1  # classifier, float16 weights against float32: a tenth of a logit moves a presence by 0.025 at most
 MAX_F1_LOSS = 0.005  # tagger, int8 against float32
 
@@ -136,6 +136,8 @@ def _halve(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+    for node in model.graph.node:  # stack traces of the export: a third of a megabyte
+        del node.metadata_props[:]
     onnx.checker.check_model(model)
     return model
 
