@@ -189,12 +189,23 @@ class Classifier(LightningModule):
         self._log_scores(self.val_scores)
 
     def test_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
-        """As validation."""
+        """As validation, and pictures of two kinds, each composed of two pictures of the batch."""
+        self._test_pairs(batch)
         return self._evaluate(batch, "test", self.test_scores)
 
     def on_test_epoch_end(self) -> None:
         """Log the scores."""
         self._log_scores(self.test_scores)
+
+    def _test_pairs(self, batch: Mapping[str, Tensor]) -> None:
+        """Log how often both kinds of a picture that shows two are among its three likeliest."""
+        shown = batch["label"] != NO_CLASS
+        images, presence = compose(batch["image"][shown], self._presence(batch["label"][shown]), share=1.0)
+        two = presence.sum(1) == 2  # not so where two pictures of one kind met
+        if two.any():
+            likeliest = self(images[two]).topk(min(3, len(self.classes))).indices
+            found = (presence[two].gather(1, likeliest).sum(1) == 2).float()
+            self.log("test/both_in_top3", found.mean(), on_step=False, on_epoch=True, batch_size=len(found), sync_dist=True)
 
     @torch.inference_mode()
     def measure(self, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:

@@ -293,3 +293,28 @@ def test_three_colours_are_learnt(data):
 @pytest.fixture(autouse=True)
 def quiet():
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+class Painted(nn.Module):
+    """Sees the kinds of pictures that are painted evenly, kind k in the grey 40 k: all of a picture, or its upper left corner alone."""
+
+    def __init__(self, all_of_it):
+        super().__init__()
+        self.side = None if all_of_it else 1
+
+    def forward(self, images):
+        pixels = images[:, 0, : self.side, : self.side].flatten(1)
+        distance = (pixels[:, :, None] - 40 * torch.arange(6)).abs().amin(1)
+        return -distance
+
+
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_a_picture_of_two_kinds_counts_when_both_are_among_the_three_likeliest(all_of_it, monkeypatch):
+    model = Classifier(list("abcdef"), BACKBONE, weights="none", size=32, mean=(0, 0, 0), std=(1 / 255,) * 3, channels_last=False)
+    model.network = Painted(all_of_it)
+    logged = {}
+    monkeypatch.setattr(model, "log", lambda name, value, **_: logged.update({name: value}))
+    labels = torch.tensor([0, 5, NO_CLASS, 1, 4])
+    images = (40 * labels.clamp(min=0)).to(torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32)
+    model._test_pairs({"image": images, "label": labels})
+    assert (logged["test/both_in_top3"] == 1.0) == all_of_it
