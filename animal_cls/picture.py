@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from pathlib import Path
 from typing import TypeAlias
@@ -37,6 +38,7 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter gigabyte of RGB)
+_OPENING = threading.Lock()  # warning filters are the process's: two threads that set and restore them would leave them wrong
 
 
 class PictureError(ValueError):
@@ -68,12 +70,10 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
         if isinstance(source, Image.Image):
             return _as_seen(source)
         file = io.BytesIO(source) if isinstance(source, bytes) else _regular_file(Path(source))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=FORMATS) as image:
-                if at_least is not None:
-                    image.draft("RGB", (at_least, at_least))
-                return _as_seen(image)
+        with _open_header(file) as image:
+            if at_least is not None:
+                image.draft("RGB", (at_least, at_least))
+            return _as_seen(image)
     except PictureError:
         raise
     except FileNotFoundError:
@@ -118,6 +118,13 @@ def load_picture(source: PictureSource, size: int) -> Pixels:
 def find_pictures(folder: Path) -> list[Path]:
     """All picture files below a folder, by suffix, in sorted order; hidden files are left out."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+
+
+def _open_header(file: Path | io.BytesIO) -> Image.Image:
+    """A picture whose pixels are not decoded yet, in one thread at a time; decoding them runs in as many as call."""
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file, formats=FORMATS)
 
 
 def _as_seen(image: Image.Image) -> Image.Image:

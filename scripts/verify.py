@@ -6,6 +6,8 @@ try:
     from verifier.cli import main
 except ModuleNotFoundError as error:
     sys.exit(f"verify: {error.name} is missing; install the project first: pip install -e .")
+except KeyboardInterrupt:
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main())

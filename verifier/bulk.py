@@ -1,130 +1,177 @@
-"""Verifying a table of pairs: rows in, rows out, a few at a time."""
+"""Verifying a table of pairs, however long: in one process or several, and on from where an earlier run was stopped."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from verifier.decision import InputError, Verdict
-from verifier.pipeline import Verifier
+from verifier.part import Origin, Part
+from verifier.pipeline import BATCH, Models, Verifier, batches
+from verifier.table import ADDED, FORMATS, Layout, Row, Table
+from verifier.workers import WorkerError, map_in_order
 
-NEEDED = ("text", "image")
-MAX_CELL = 64 * 1024 * 1024  # characters; longer texts are refused row by row, long before this
-ADDED = ("answer", "probability", "reason", "error")
 
-
-def verify_table(verifier: Verifier, pairs: Path, output: Path) -> int:
+def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1, image_root: Path | None = None) -> int:
     """Verify every row of a CSV and write it with its answer.
 
-    Rows are read and written as they come, so that memory does not grow with the table; the output appears under its name once it is
-    whole.
+    Rows are read and written as they come, so that memory does not grow with the table. They are kept in a part file beside the output,
+    which gets its name when it is whole; whatever stops the run, the same call goes on from there. Progress goes to stderr.
 
     Args:
-        verifier: what answers.
+        models: what answers.
         pairs: CSV with the columns text and image, and any others, which are kept. A relative image path is looked for in the current
             folder, then beside the CSV.
         output: ``.csv`` or ``.jsonl``; adds answer, probability, reason and error (of rows that cannot be verified).
+        workers: processes that answer. A single one lets its models use every core; of several, each uses one.
+        image_root: when given, image paths are relative to it, and one that leads out of it is its row's error.
 
     Returns:
         The number of rows with an error.
 
     Raises:
-        InputError: the table cannot be read, lacks a column, or the output has another suffix or cannot be written.
+        InputError: the table or the models cannot be read, the table lacks a column, the output has another suffix, cannot be written
+            or is being written already, or a worker died.
     """
-    if output.suffix not in (".csv", ".jsonl"):
+    if output.suffix not in FORMATS:
         raise InputError(f"{output}: the output must end in .csv or .jsonl")
-    if pairs.exists() and not pairs.is_file():
-        raise InputError(f"{pairs}: not a file; the table is read more than once, so it cannot be a pipe")
-    csv.field_size_limit(MAX_CELL)
-    columns, count = _header(pairs), _count_lines(pairs)
-    clash = [name for name in ADDED if name in columns]
-    if clash:
-        raise InputError(f"{pairs}: has a column {clash[0]!r} already, which the output adds; rename it")
-    if len(set(columns)) < len(columns):
-        raise InputError(f"{pairs}: two columns have one name ({', '.join(columns)}); rename one")
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
-    errors = 0
+    if image_root is not None and not image_root.is_dir():
+        raise InputError(f"{image_root}: no such folder; name the one in which the pictures are")
+    if workers < 1:
+        raise InputError(f"workers: {workers} given; at least 1 is needed")
+    table = Table.open(pairs)
+    layout = Layout(output.suffix, (*table.columns, *ADDED))
+    origin = Origin(
+        table=table.sha256,
+        models=models.sha256(),
+        folder=str((image_root or Path()).resolve()),
+        columns=json.dumps([layout.format, *layout.columns]),
+    )
+    pictures = Pictures(pairs.parent, image_root)
+    with Part(output, origin, layout.header()) as part:
+        _tell_of_earlier_rows(output, part)
+        chunks = batches(table.read(start=part.done.rows), BATCH)
+        workers = min(workers, -(-(table.count - part.done.rows) // BATCH))
+        answered = _in_processes(chunks, models, pictures, layout, workers) if workers > 1 else _here(chunks, models, pictures, layout)
+        with closing(answered), tqdm(total=table.count, initial=part.done.rows, unit="pair", desc="verify") as bar:
+            for each in answered:
+                part.append(each.lines, count=each.count, errors=each.errors)
+                bar.update(each.count)
+    return part.done.errors
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the pictures of a table are.
+
+    Attributes:
+        beside: folder of the table; a relative path that leads nowhere from the current folder may start here.
+        root: when given, every path starts here and stays here.
+    """
+
+    beside: Path
+    root: Path | None = None
+
+    def find(self, image: str) -> str:
+        """The path to open for a cell of the table; where that leads nowhere, opening it says so.
+
+        Raises:
+            InputError: there is a root, and the path does not stay in it.
+        """
+        if not image:
+            return image
+        if self.root is not None:
+            if not _stays(image, self.root):
+                raise InputError(f"{image}: leads out of {self.root}; paths must be relative to that folder and stay in it")
+            return str(self.root / image)
+        try:
+            return image if Path(image).exists() or not (self.beside / image).exists() else str(self.beside / image)
+        except (OSError, ValueError):  # a name that no file system takes
+            return image
+
+
+def _stays(image: str, root: Path) -> bool:
+    """Whether a path, its symbolic links followed, is one below a folder."""
     try:
-        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            write = _writer(stream, [*columns, *ADDED], output.suffix)
-            for row in tqdm(_answered(verifier, pairs), total=count, unit="pair", desc="verify"):
-                errors += bool(row["error"])
-                write(row)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(output)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return errors
+        return not Path(image).is_absolute() and (root / image).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):  # links that run in a circle, a name that no file system takes
+        return False
 
 
-def _answered(verifier: Verifier, pairs: Path) -> Iterator[dict[str, Any]]:
-    """Rows with their answers. The rows of one batch are held until it is answered."""
-    waiting: list[dict[str, Any]] = []
+@dataclass(frozen=True)
+class Answered:
+    """A chunk of rows with their answers: as the bytes that the output gets, how many they are, and how many have an error."""
 
-    def inputs() -> Iterator[tuple[str, str]]:
-        for row in _rows(pairs):
-            waiting.append(row)
-            yield row["text"], _locate(row["image"], pairs.parent)
-
-    for outcome in verifier.try_batch(inputs()):
-        yield waiting.pop(0) | _answer(outcome)
+    lines: bytes
+    count: int
+    errors: int
 
 
-def _answer(outcome: Verdict | InputError) -> dict[str, Any]:
+def answer_rows(verifier: Verifier, rows: Sequence[Row], *, pictures: Pictures, layout: Layout) -> Answered:
+    """Answer the rows of a chunk, or say in the row what is wrong with it."""
+    located = [_try_find(pictures, row["image"]) for row in rows]
+    good = ((row["text"], path) for row, path in zip(rows, located, strict=True) if not isinstance(path, InputError))
+    outcomes = iter(list(verifier.try_batch(good)))
+    answers = [_answer(path if isinstance(path, InputError) else next(outcomes)) for path in located]
+    lines = layout.lines([row | answer for row, answer in zip(rows, answers, strict=True)])
+    return Answered(lines, len(rows), sum(answer["error"] is not None for answer in answers))
+
+
+def _here(chunks: Iterable[list[Row]], models: Models, pictures: Pictures, layout: Layout) -> Generator[Answered, None, None]:
+    verifier = models.open()
+    for rows in chunks:
+        yield answer_rows(verifier, rows, pictures=pictures, layout=layout)
+
+
+def _in_processes(
+    chunks: Iterable[list[Row]], models: Models, pictures: Pictures, layout: Layout, workers: int
+) -> Generator[Answered, None, None]:
+    function = partial(_answer_in_worker, models=models, pictures=pictures, layout=layout)
+    try:
+        for answered in map_in_order(function, chunks, workers=workers):
+            if isinstance(answered, InputError):
+                raise answered
+            yield answered
+    except WorkerError as error:
+        raise InputError(f"{error}; the same command goes on from the rows that are kept (fewer workers need less memory)") from error
+
+
+def _answer_in_worker(rows: Sequence[Row], *, models: Models, pictures: Pictures, layout: Layout) -> Answered | InputError:
+    try:
+        verifier = _opened(models)
+    except InputError as error:
+        return error
+    return answer_rows(verifier, rows, pictures=pictures, layout=layout)
+
+
+@cache
+def _opened(models: Models) -> Verifier:
+    """The Verifier of a worker, opened at its first chunk."""
+    return models.open(threads=1)
+
+
+def _try_find(pictures: Pictures, image: str) -> str | InputError:
+    try:
+        return pictures.find(image)
+    except InputError as error:
+        return error
+
+
+def _answer(outcome: Verdict | InputError) -> Row:
     if isinstance(outcome, InputError):
         return {"answer": None, "probability": None, "reason": None, "error": str(outcome)}
     return {"answer": outcome.answer, "probability": round(outcome.probability, 4), "reason": outcome.reason.value, "error": None}
 
 
-def _header(pairs: Path) -> list[str]:
-    try:
-        with pairs.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-            columns = next(csv.reader(stream), [])
-    except (OSError, csv.Error) as error:
-        raise InputError(f"{pairs}: cannot be read ({error}); expected a CSV in UTF-8 with the columns text and image") from error
-    missing = [name for name in NEEDED if name not in columns]
-    if missing:
-        raise InputError(f"{pairs}: no column {missing[0]!r} (it has {', '.join(columns) or 'none'}); text and image are needed")
-    return columns
-
-
-def _rows(pairs: Path) -> Iterator[dict[str, Any]]:
-    # Bytes that are no UTF-8 pass through as they are (surrogateescape); their row is answered like any other.
-    with pairs.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-        for row in csv.DictReader(stream, restval=""):
-            row.pop(None, None)  # cells beyond the header
-            yield row
-
-
-def _count_lines(pairs: Path) -> int:
-    """Rows of a table, for the progress bar; line breaks within cells make it an upper bound."""
-    with pairs.open("rb") as stream:
-        return max(0, sum(1 for _ in stream) - 1)
-
-
-def _locate(image: str, beside: Path) -> str:
-    try:
-        return image if not image or Path(image).exists() or not (beside / image).exists() else str(beside / image)
-    except (OSError, ValueError):  # a name that no file system takes; opening it says so
-        return image
-
-
-def _writer(stream: Any, columns: list[str], suffix: str) -> Any:
-    if suffix == ".jsonl":
-        return lambda row: stream.write(json.dumps(row) + "\n")
-    writer = csv.DictWriter(stream, columns)
-    writer.writeheader()
-    return lambda row: writer.writerow({name: _cell(value) for name, value in row.items()})
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+def _tell_of_earlier_rows(output: Path, part: Part) -> None:
+    if part.done.rows:
+        tqdm.write(f"verify: {output}: going on after {part.done.rows:,} rows of an earlier run", file=sys.stderr)
+    elif part.dropped:
+        tqdm.write(f"verify: {output}: starting anew; {part.dropped}", file=sys.stderr)

@@ -18,6 +18,11 @@ from verifier.decision import InputError
 from verifier.release import Manifest
 
 
+def limit_threads(threads: int) -> None:
+    """Let torch use so many threads; they are the process's, whichever checkpoint runs."""
+    torch.set_num_threads(threads)
+
+
 class CheckpointReader:
     """A tagger from a checkpoint."""
 

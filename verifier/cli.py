@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 
 from verifier.bulk import verify_table
 from verifier.decision import InputError, Verdict
-from verifier.pipeline import Verifier
+from verifier.pipeline import Models
 
 BAD_INPUT = 2
 
@@ -21,7 +24,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Verify a text and a picture, or a table of pairs.
 
     Returns:
-        The exit code: 0, or 1 for a false answer with ``--exit-code``, or 2 for bad input.
+        The exit code: 0, or 1 for a false answer with ``--exit-code``, or 2 for bad input, or 130 after Ctrl-C and, for a table,
+        143 after SIGTERM.
     """
     options = _parser().parse_args(args)
     try:
@@ -31,14 +35,19 @@ def main(args: Sequence[str] | None = None) -> int:
             raise InputError("--image, --json and --exit-code go with --text; --pairs writes everything to --output")
         if options.text is not None and options.output is not None:
             raise InputError("--output goes with --pairs; the answer to --text is printed")
+        if options.text is not None and (options.image_root is not None or options.workers != 1):
+            raise InputError("--workers and --image-root go with --pairs")
         if options.pairs is not None:
             return _verify_table(options)
         if options.image is None:
             raise InputError("--image: missing; name the picture that the text speaks of")
-        verdict = _verifier(options).verify(options.text, options.image)
+        verdict = _models(options).open().verify(options.text, options.image)
     except InputError as error:
         print(f"verify: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt as stop:
+        print("verify: stopped" + ("" if options.pairs is None else "; the same command goes on from here"), file=sys.stderr)
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
     try:
         print(json.dumps(verdict_as_json(verdict)) if options.json else str(verdict.answer).lower(), flush=True)
     except OSError as error:
@@ -63,16 +72,29 @@ def verdict_as_json(verdict: Verdict) -> dict[str, object]:
 def _verify_table(options: argparse.Namespace) -> int:
     if options.output is None:
         raise InputError("--output: missing; name the .csv or .jsonl file to write")
-    errors = verify_table(_verifier(options), options.pairs, options.output)
+    with _sigterm_stops():
+        errors = verify_table(_models(options), options.pairs, options.output, workers=options.workers, image_root=options.image_root)
     if errors:
         print(f"verify: {errors:,} rows could not be verified; see the column 'error' of {options.output}", file=sys.stderr)
     return 0
 
 
-def _verifier(options: argparse.Namespace) -> Verifier:
-    if options.ner_checkpoint or options.cls_checkpoint:
-        return Verifier.from_checkpoints(ner=options.ner_checkpoint, cls=options.cls_checkpoint, release=options.release)
-    return Verifier(options.release)
+@contextmanager
+def _sigterm_stops() -> Iterator[None]:
+    """Let SIGTERM stop a run as Ctrl-C does, so that what there is gets saved."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _models(options: argparse.Namespace) -> Models:
+    return Models(release=options.release, ner=options.ner_checkpoint, cls=options.cls_checkpoint)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,10 +108,31 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--image", type=Path, help="the picture: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")
     one.add_argument("--json", action="store_true", help="print a JSON object with probability, reason, mentions and animals")
     one.add_argument("--exit-code", action="store_true", help="exit with 1 when the answer is false (bad input always exits with 2)")
-    many = parser.add_argument_group("many pairs")
+    many = parser.add_argument_group(
+        "many pairs",
+        "A run that is stopped, in whatever way, keeps its rows in a hidden file beside the output; the same command goes on from there.",
+    )
     many.add_argument("--pairs", type=Path, metavar="CSV", help="a table with the columns text and image; others are kept")
     many.add_argument(
-        "--output", type=Path, metavar="FILE", help="where to write its rows with answer, probability, reason and error (.csv or .jsonl)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to write its rows with answer, probability, reason and error (.csv or .jsonl); in a .csv, text that begins with "
+        "= + - @ tab or carriage return and is no number gets a ' in front, so that no spreadsheet runs it",
+    )
+    many.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that answer; each of several uses one core (default: one, on every core)",
+    )
+    many.add_argument(
+        "--image-root",
+        type=Path,
+        metavar="DIR",
+        help="where image paths start and stay; one that leads out of it (absolute, .., symbolic link) is its row's error "
+        "(default: paths start in the current folder or beside the CSV, and lead anywhere)",
     )
     models = parser.add_argument_group("models")
     models.add_argument("--release", type=Path, metavar="DIR", help="a release made by scripts/export.py, in place of the shipped one")

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from animal_cls.picture import PictureError, PictureSource, Pixels, load_picture
 from animal_ner.names import Names
 from animal_ner.tags import Span
 from animal_ner.text import TextError, check_text
 from verifier.decision import InputError, Mention, Verdict, decide
-from verifier.release import Release
+from verifier.release import MANIFEST, Release, digest
 from verifier.runtime import Looker, OnnxLooker, OnnxReader, Reader, as_presence
 
 BATCH = 32  # pairs that pass through the models together
+LOOK = 8  # pictures that pass through the classifier together: per picture as fast as 32, in 280 MB rather than 620
+DECODERS = 4  # most threads that open the pictures of a batch
 
 _Item = TypeVar("_Item")
+_Key: TypeAlias = str | int  # what tells a picture from the others of its batch: its path, or its place if it has none
+
+
+class _Pair(NamedTuple):
+    """A text that can be read, and a picture."""
+
+    text: str
+    image: PictureSource
+    key: _Key
 
 
 class Verifier:
@@ -27,6 +41,7 @@ class Verifier:
         release: folder of a release; the one that travels with the package when none is given.
         reader: finds the mentions of texts in place of the release's tagger.
         looker: finds the animals of pictures in place of the release's classifier.
+        threads: that each model of the release, and the opening of a batch's pictures, may use; by default every core.
 
     Raises:
         InputError: the release is missing or damaged.
@@ -38,15 +53,29 @@ class Verifier:
         (True, 'agrees')
     """
 
-    def __init__(self, release: str | Path | None = None, *, reader: Reader | None = None, looker: Looker | None = None) -> None:
+    def __init__(
+        self,
+        release: str | Path | None = None,
+        *,
+        reader: Reader | None = None,
+        looker: Looker | None = None,
+        threads: int | None = None,
+    ) -> None:
         opened = Release(release)
-        self._reader = reader or OnnxReader(opened)
-        self._looker = looker or OnnxLooker(opened)
+        self._reader = reader or OnnxReader(opened, threads=threads)
+        self._looker = looker or OnnxLooker(opened, threads=threads)
+        self._decoders = threads or min(DECODERS, os.cpu_count() or 1)
         self._names = Names(self._looker.kinds)
         self._manifest = opened.manifest
 
     @staticmethod
-    def from_checkpoints(*, ner: str | Path | None = None, cls: str | Path | None = None, release: str | Path | None = None) -> Verifier:
+    def from_checkpoints(
+        *,
+        ner: str | Path | None = None,
+        cls: str | Path | None = None,
+        release: str | Path | None = None,
+        threads: int | None = None,
+    ) -> Verifier:
         """A Verifier with one or both models from Lightning checkpoints in place of the release's (needs the extra ``train``).
 
         The threshold is the release's, and so is the calibration if the checkpoint knows the release's kinds; other kinds go
@@ -56,17 +85,20 @@ class Verifier:
             ner: checkpoint of animal_ner.
             cls: checkpoint of animal_cls.
             release: folder of a release; the shipped one when none is given.
+            threads: as in ``Verifier``; torch's are limited for the whole process.
 
         Raises:
             InputError: a checkpoint is missing, broken or of another model, or the extra is not installed.
         """
         try:
-            from verifier.checkpoint import CheckpointLooker, CheckpointReader  # noqa: PLC0415  (torch, only when asked for)
+            from verifier.checkpoint import CheckpointLooker, CheckpointReader, limit_threads  # noqa: PLC0415  (torch, only when asked for)
         except ModuleNotFoundError as error:
             raise InputError(f"{error.name} is missing; checkpoints need the extra 'train': pip install -e '.[train]'") from error
+        if threads is not None:
+            limit_threads(threads)
         reader = CheckpointReader(ner) if ner else None
         looker = CheckpointLooker(cls, Release(release).manifest) if cls else None
-        return Verifier(release, reader=reader, looker=looker)
+        return Verifier(release, reader=reader, looker=looker, threads=threads)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -97,17 +129,46 @@ class Verifier:
             yield outcome
 
     def try_batch(self, pairs: Iterable[tuple[str, PictureSource]]) -> Iterator[Verdict | InputError]:
-        """As ``verify_batch``, but a pair that is wrong yields its error, and the others go on."""
-        for batch in _batches(pairs, BATCH):
-            inputs = [_load(pair, self._looker.size) for pair in batch]
-            good = [each for each in inputs if not isinstance(each, InputError)]
-            spans = iter(self._reader.read([text for text, _ in good]))
-            presences = iter(self._looker.look([pixels for _, pixels in good]) if good else ())
-            for each in inputs:
-                if isinstance(each, InputError):
-                    yield each
-                else:
-                    yield self._decide(self._mentions(each[0], next(spans)), as_presence(self._looker.kinds, next(presences)))
+        """As ``verify_batch``, but a pair that is wrong yields its error, and the others go on.
+
+        Within a batch a text is read once and a picture file looked at once, however many pairs they meet in; pictures that are given
+        as bytes, images or arrays are each looked at.
+        """
+        with ThreadPoolExecutor(self._decoders, "decoder") as decoders:
+            for batch in batches(pairs, BATCH):
+                yield from self._try(batch, decoders)
+
+    def _try(self, batch: Sequence[object], decoders: ThreadPoolExecutor) -> Iterator[Verdict | InputError]:
+        """The outcome of each pair of a batch; its pictures are opened while its texts are read and other pictures looked at."""
+        pairs = [_check_pair(pair, place) for place, pair in enumerate(batch)]
+        good = [pair for pair in pairs if not isinstance(pair, InputError)]
+        images = {pair.key: pair.image for pair in good}
+        opened = decoders.map(self._try_open, images.values())
+        texts = list(dict.fromkeys(pair.text for pair in good))
+        mentions = {text: self._mentions(text, spans) for text, spans in zip(texts, self._reader.read(texts), strict=True)}
+        looks = self._look_at(zip(images, opened, strict=True))
+        for pair in pairs:
+            if isinstance(pair, InputError):
+                yield pair
+                continue
+            look = looks[pair.key]
+            yield look if isinstance(look, InputError) else self._decide(mentions[pair.text], look)
+
+    def _try_open(self, image: PictureSource) -> Pixels | InputError:
+        try:
+            return _open(image, self._looker.size)
+        except InputError as error:
+            return error
+
+    def _look_at(self, opened: Iterable[tuple[_Key, Pixels | InputError]]) -> dict[_Key, dict[str, float] | InputError]:
+        """The presences of each picture, or why it could not be opened."""
+        looks: dict[_Key, dict[str, float] | InputError] = {}
+        for group in batches(opened, LOOK):
+            looks |= {key: each for key, each in group if isinstance(each, InputError)}
+            pixels = {key: each for key, each in group if not isinstance(each, InputError)}
+            rows = self._looker.look(list(pixels.values())) if pixels else ()
+            looks |= {key: as_presence(self._looker.kinds, row) for key, row in zip(pixels, rows, strict=True)}
+        return looks
 
     def read(self, text: str) -> tuple[Mention, ...]:
         """Find the animals that a text names, with what it claims of each.
@@ -150,6 +211,43 @@ class Verifier:
         )
 
 
+@dataclass(frozen=True)
+class Models:
+    """Which models answer, by their files: what opens the same Verifier in any process.
+
+    Attributes:
+        release: folder of a release; the shipped one when none is given.
+        ner: checkpoint of animal_ner in place of the release's tagger.
+        cls: checkpoint of animal_cls in place of the release's classifier.
+    """
+
+    release: Path | None = None
+    ner: Path | None = None
+    cls: Path | None = None
+
+    def open(self, *, threads: int | None = None) -> Verifier:
+        """The Verifier of these files; ``threads`` as there.
+
+        Raises:
+            InputError: a file is missing, broken, or of another model.
+        """
+        if self.ner or self.cls:
+            return Verifier.from_checkpoints(ner=self.ner, cls=self.cls, release=self.release, threads=threads)
+        return Verifier(self.release, threads=threads)
+
+    def sha256(self) -> str:
+        """A digest of everything that these models answer with; a manifest has those of a release's files.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        files = [Release(self.release).folder / MANIFEST, *(file for file in (self.ner, self.cls) if file)]
+        try:
+            return digest(b"".join(digest(file.read_bytes()).encode() for file in files))
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
 def _check(text: str) -> str:
     try:
         return check_text(text)
@@ -164,18 +262,19 @@ def _open(image: PictureSource, size: int) -> Pixels:
         raise InputError(str(error)) from error
 
 
-def _load(pair: object, size: int) -> tuple[str, Pixels] | InputError:
-    """A pair ready for the models, or what is wrong with it."""
+def _check_pair(pair: object, place: int) -> _Pair | InputError:
+    """A pair of which the text can be read, or what is wrong with it."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         return InputError(f"pairs: {type(pair).__name__} given; each pair must be (text, image)")
     text, image = pair
     try:
-        return _check(text), _open(image, size)
+        return _Pair(_check(text), image, os.fspath(image) if isinstance(image, str | os.PathLike) else place)
     except InputError as error:
         return error
 
 
-def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+def batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Cut items, taken as they are needed, into lists of this size; the last may be shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -330,3 +331,18 @@ def test_odd_exif_beside_the_orientation_does_not_keep_a_picture_from_being_turn
 def test_white_of_any_depth_is_white(white):
     deep = Image.fromarray(np.array([[0, white]], dtype=np.int32))
     assert open_picture(deep).getpixel((1, 0)) == (255, 255, 255)
+
+
+def test_threads_that_open_pictures_at_once_refuse_bombs_and_leave_the_warnings_alone():
+    before = list(warnings.filters)
+
+    def refused(source):
+        try:
+            return not open_picture(source)
+        except PictureError:
+            return True
+
+    sources = [png_header(10_000, 10_000), encoded(Image.new("RGB", (300, 300)), "JPEG")] * 200
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(refused, sources)) == [True, False] * 200
+    assert list(warnings.filters) == before

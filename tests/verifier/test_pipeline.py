@@ -127,3 +127,41 @@ def test_what_is_no_pair_is_refused(verifier, pair):
 def test_a_long_text_is_read_to_its_end(verifier):
     text = "The weather was fine and we walked along the river for hours. " * 30 + "There is a zebra."
     assert [(m.text, m.start) for m in verifier.read(text)] == [("zebra", text.index("zebra"))]
+
+
+class Counting:
+    """A reader and looker that remembers what it was asked."""
+
+    def __init__(self, verifier):
+        self._reader, self._looker = verifier._reader, verifier._looker
+        self.kinds, self.size = verifier._looker.kinds, verifier._looker.size
+        self.texts, self.pictures = [], 0
+
+    def read(self, texts):
+        self.texts += texts
+        return self._reader.read(texts)
+
+    def look(self, images):
+        self.pictures += len(images)
+        return self._looker.look(images)
+
+
+def test_in_a_batch_a_text_is_read_once_and_a_picture_looked_at_once(verifier):
+    counting = Counting(verifier)
+    pairs = [(text, photo) for text in ("a cat", "no cat") for photo in (CAT, str(CAT), PHOTOS / "coffee.png", "none.jpg")] * 4
+    outcomes = list(Verifier(reader=counting, looker=counting).try_batch(pairs))
+    assert (counting.texts, counting.pictures) == (["a cat", "no cat"], 2)
+    assert [getattr(each, "answer", None) for each in outcomes] == [True, True, False, None, False, False, True, None] * 4
+
+
+def test_pictures_without_a_path_are_each_looked_at(verifier):
+    counting = Counting(verifier)
+    pixels = np.zeros((9, 9, 3), np.uint8)
+    list(Verifier(reader=counting, looker=counting).try_batch([("a cat", pixels), ("a cat", pixels), ("a cat", CAT.read_bytes())]))
+    assert counting.pictures == 3
+
+
+def test_a_verifier_with_one_thread_answers_as_one_with_all(verifier):
+    alone = Verifier(threads=1)
+    assert alone.verify("a cat", CAT) == verifier.verify("a cat", CAT)
+    assert alone._looker._session.get_session_options().intra_op_num_threads == 1
