@@ -18,8 +18,8 @@ class StartCheckpoint(Callback):
     """Keeps the network as it is before its first step, beside the other checkpoints of the run, as ``start.ckpt``."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save it, unless the fit goes on from a checkpoint."""
-        if trainer.ckpt_path is None and not trainer.fast_dev_run:
+        """Save it, unless the fit goes on from a checkpoint or keeps none."""
+        if trainer.ckpt_path is None and trainer.checkpoint_callbacks:
             trainer.save_checkpoint(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "start.ckpt")
 
 

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 
 from animal_cls.composition import compose
-from animal_cls.data import NO_CLASS, PictureDataModule, WeightedItem
+from animal_cls.data import NO_CLASS, PictureDataModule
 from animal_cls.metrics import picture_scores
 from animal_cls.network import Padding, build_network, head_of, load_weights
 from animal_cls.probe import fit_probe
@@ -118,7 +118,8 @@ class Classifier(LightningModule):
     def _fit_head(self, data: PictureDataModule) -> None:
         """Fit the head to the features of the training pictures, seen whole, and of composed ones."""
         loader = data.whole_train_dataloader()
-        seen = islice(loader, int(self.trainer.fast_dev_run) or None)
+        limit = self.trainer.limit_train_batches
+        seen = islice(loader, limit if isinstance(limit, int) else None)
         features, targets, weights = (torch.cat(parts) for parts in zip(*(self._features(batch) for batch in seen), strict=True))
         layer = fit_probe(
             features,
@@ -132,7 +133,7 @@ class Classifier(LightningModule):
                 parameter.copy_(self.trainer.strategy.broadcast(value))
 
     @torch.no_grad()
-    def _features(self, batch: WeightedItem) -> tuple[Tensor, Tensor, Tensor]:
+    def _features(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """What the head is given for the pictures of a batch and for some composed of them: (N, F), (N, K) presence, (N,) weights."""
         images, presence, weights = batch["image"], self._presence(batch["label"]), batch["weight"]
         more = round(self.hparams["composed"] * len(images))

@@ -79,7 +79,7 @@ def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvisio
             if isinstance(module, nn.Dropout):
                 module.p = dropout
     elif timm.is_model(backbone):
-        network = cast("nn.Module", timm.create_model(backbone, pretrained=False, num_classes=outputs, drop_rate=dropout))
+        network = timm.create_model(backbone, pretrained=False, num_classes=outputs, drop_rate=dropout)
     else:
         raise WeightsError(
             f"backbone {backbone!r}: not a classification model of torchvision's or timm's; mobilenet_v2 and tf_efficientnet_lite2 are"

@@ -49,11 +49,11 @@ def fit_probe(
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(epochs, 1))
         for _ in range(epochs):
             order = torch.multinomial(weights, len(features), replacement=True, generator=generator)
-            for rows in order.split(BATCH):
+            for rows in (order[at : at + BATCH] for at in range(0, len(order), BATCH)):
                 logits = layer(nn.functional.dropout(standardised[rows], dropout))
                 loss = nn.functional.binary_cross_entropy_with_logits(logits, targets[rows], reduction="sum") / len(rows)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             schedule.step()
     weight = layer.weight.detach() / deviation
