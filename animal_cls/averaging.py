@@ -20,7 +20,7 @@ class StartCheckpoint(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save it, unless the fit goes on from a checkpoint or keeps none."""
         if trainer.ckpt_path is None and trainer.checkpoint_callbacks:
-            trainer.save_checkpoint(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "start.ckpt")
+            trainer.save_checkpoint(Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints" / "start.ckpt", weights_only=True)
 
 
 def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float) -> None:

@@ -207,10 +207,11 @@ def test_timm_s_weights_without_network_and_package_say_which_package_carries_th
 
 def test_the_weights_of_the_release_give_the_logits_of_the_release():
     session = onnxruntime.InferenceSession(release_classifier(), providers=["CPUExecutionProvider"])
-    images = np.random.default_rng(0).integers(0, 256, (2, 3, 224, 224), dtype=np.uint8)
+    size = session.get_inputs()[0].shape[-1]
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, size, size), dtype=np.uint8)
     expected = session.run(["logits"], {"images": images})[0]
-    network = build_network("mobilenet_v2", outputs=expected.shape[1], padding="tensorflow").eval()
-    load_weights(network, "release", backbone="mobilenet_v2")
+    network = build_network("tf_efficientnet_lite2", outputs=expected.shape[1]).eval()
+    load_weights(network, "release", backbone="tf_efficientnet_lite2")
     with torch.inference_mode():
         logits = network((torch.from_numpy(images).float() - 127.5) / 127.5)
     assert logits.numpy() == pytest.approx(expected, abs=0.01)
