@@ -1,7 +1,8 @@
 """From the names people give animals to kinds: a lexicon of names and groups, plurals, heads and misspellings.
 
-The lexicon is two tables beside this file: ``names.tsv`` (kind, names) and ``groups.tsv`` (names of a group, its kinds). It knows
-more kinds than any one release, so that an animal outside a release's vocabulary is known to be outside it.
+The lexicon is three tables beside this file: ``names.tsv`` (kind, names), ``groups.tsv`` (names of a group, its kinds) and
+``ordinary.tsv`` (words that are no misspelt animals). It knows more kinds than any one release, so that an animal outside a
+release's vocabulary is known to be outside it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
+from itertools import chain
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -24,9 +26,34 @@ NO_KINDS: Kinds = frozenset()
 EVERY_KIND = "*"
 MOST_KNOWN = 10_000  # answers that are remembered
 MOST_WORDS = 3  # of a misspelt name that are looked at
-YOUNG = frozenset("baby calf calves chick colt cub filly foal hatchling joey kid kit kitten kitty lamb piglet pup puppy whelp".split())  # noqa: SIM905
-EVERYDAY = frozenset("alligator bird bug bunny bull cattle doggo falcon hen heron insect pelican pony rooster toad tortoise".split())  # noqa: SIM905
+YOUNG = frozenset("baby calf calves chick colt cub fawn filly foal hatchling joey kid kit kitten kitty lamb piglet pup puppy whelp".split())  # noqa: SIM905
+SEXES = frozenset("boar buck bull cock cow doe ewe hen jack jenny mare ram sow stallion tom".split())  # noqa: SIM905
+TAILS = frozenset("breed couple cross crossbreed dad family father hybrid mix mom mother mum pair species".split())  # noqa: SIM905
+EVERYDAY = frozenset(  # beside the kinds' own names and the young: what everybody knows
+    """
+    alligator anaconda beagle bird blackbird bluebird buffalo bug bull bulldog bumblebee bunny calico canary caribou catfish cattle
+    chihuahua clownfish cobra cockatoo cod collie condor corgi cygnet dachshund dalmatian doberman doggo dove duckling eel egret falcon
+    finch gazelle gecko goldfinch gosling greyhound grizzly heifer hen heron hippo honeybee hound husky iguana impala insect jay kestrel
+    koi labrador ladybird ladybug lamb lioness macaw mallard mammal mare mongrel mustang narwhal orca oriole osprey panther parakeet
+    pelican piranha pony poodle pug puma python raven reptile retriever rhino robin rodent rooster rottweiler salmon seagull shepherd
+    siamese spaniel stallion starling stingray swallow swordfish tabby tarantula terrier thrush toad tomcat tortoise trout tuna viper
+    wren
+    """.split()  # noqa: SIM905
+)
 NOT_AN_ANIMAL = "not_an_animal"  # the lexicon's kind of hot dogs and computer mice; in no vocabulary
+STARTS = str.maketrans("kqszxjpveiouy", "cccccgffaaaaa")  # letters that begin a name when it is written by ear
+SPELLINGS = (  # what is written differently and sounds alike
+    (r"(.)\1+", r"\1"),
+    ("ph", "f"),
+    ("wh", "w"),
+    ("ck|qu?|c(?![ehiy])", "k"),
+    ("x", "ks"),
+    ("z|c(?=[eiy])", "s"),
+    ("(ey|ie|y)(s?)$", r"i\2"),
+    ("ea", "e"),
+    ("ai", "a"),
+    ("(?<=[^aeiou])e(s?)$", r"\1"),
+)
 
 
 class Names:
@@ -40,31 +67,52 @@ class Names:
     def __init__(self, vocabulary: Collection[str]) -> None:
         self._vocabulary = frozenset(vocabulary)
         self._own = {fold(kind): frozenset({kind}) for kind in vocabulary}
+        self._instead = stand_ins(self._vocabulary)
         self._known: dict[str, Kinds] = {}
 
     def kinds(self, name: str) -> Kinds:
         """Kinds of the vocabulary that a name may mean; none when it names an animal outside it.
 
+        A kind outside the vocabulary that is a sort of one inside, as ladybirds are beetles and owls are birds, leads to that one.
+
         Example:
             >>> names = Names(["cat", "dog", "sheep"])
-            >>> sorted(names.kinds("Puppies")), sorted(names.kinds("aardvark"))
-            (['dog'], [])
+            >>> sorted(names.kinds("Puppies")), sorted(names.kinds("bighorn")), sorted(names.kinds("aardvark"))
+            (['dog'], ['sheep'], [])
         """
-        folded = fold(name)
-        if folded not in self._known:
+        if name not in self._known:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            self._known[folded] = self._look_up(folded)
-        return self._known[folded]
+            self._known[name] = self._look_up(name)
+        return self._known[name]
 
     def is_listed(self, name: str) -> bool:
         """Whether a name, or an ending of it, is that of an animal, within the vocabulary or outside it; misspelt ones are not."""
-        return bool(self._meaning(fold(name)))
+        return bool(self._meaning(fold(name)) or self._meaning(fold(split_camel_case(name))))
 
-    def _look_up(self, folded: str) -> Kinds:
-        forms = (folded, _unstretch(folded, 1), _unstretch(folded, 2))
-        kinds = next((kinds for form in forms if (kinds := self._meaning(form))), NO_KINDS) or self._misspelt(folded)
-        return self._vocabulary if EVERY_KIND in kinds else kinds & self._vocabulary
+    def suggestion(self, name: str) -> str:
+        """Everyday name nearest to one that leads nowhere; "" when it leads to kinds, is listed, or nothing is near.
+
+        Example:
+            >>> names = Names(["bear", "deer", "goat"])
+            >>> names.suggestion("goal"), names.suggestion("goat"), names.suggestion("aardvark"), names.suggestion("bicycle")
+            ('goat', '', '', '')
+        """
+        if self.is_listed(name) or self.kinds(name):
+            return ""
+        for ending in _endings(fold(name)):
+            near = process.extract(ending, self._everyday, scorer=OSA.distance, score_cutoff=min(len(ending) // 3, 3), limit=None)
+            if near:
+                return min(near, key=lambda each: (each[1], not _start_alike(each[0], ending), not self.kinds(each[0]), each[0]))[0]
+        return ""
+
+    def _look_up(self, name: str) -> Kinds:
+        written = tuple(dict.fromkeys((fold(name), fold(split_camel_case(name)))))
+        forms = (*written, _unstretch(written[0], 1), _unstretch(written[0], 2))
+        kinds = next(filter(None, chain(map(self._meaning, forms), map(self._misspelt, written))), NO_KINDS)
+        if EVERY_KIND in kinds:
+            return self._vocabulary
+        return kinds & self._vocabulary or NO_KINDS.union(*(self._instead.get(kind, NO_KINDS) for kind in kinds))
 
     def _meaning(self, name: str) -> Kinds:
         """Kinds of a name, of its singular, or of the longest ending of it that has some."""
@@ -72,38 +120,60 @@ class Names:
         for start in range(len(words)):
             kinds = self._listed(" ".join(words[start:]))
             if kinds:
-                owner = self._listed(" ".join(words[:start]))
-                if owner and start == len(words) - 1 and not YOUNG.isdisjoint(singulars(words[-1])):
-                    return owner  # "leopard cub", "fox kitten": the young of what stands before
+                owner = self._meaning(re.sub(r"'s?$", "", " ".join(words[:start])))
+                if owner and start == len(words) - 1 and not (YOUNG | SEXES).isdisjoint(singulars(words[-1])):
+                    return owner  # "leopard cub", "giraffe bull": the young or sex of what stands before
                 return kinds & owner or kinds
+        if len(words) > 1 and not TAILS.isdisjoint(singulars(words[-1])):
+            return self._meaning(" ".join(words[:-1]))  # "beagle cross", "cheetah mother"
         return NO_KINDS
 
     def _listed(self, name: str) -> Kinds:
         table = lexicon()
         for form in singulars(name):
             if form in table or form in self._own:
-                return table.get(form) or self._own[form]
-        return NO_KINDS
+                return table.get(form, NO_KINDS) | self._own.get(form, NO_KINDS)
+        return next((table[joined()[form]] for form in singulars(name) if form in joined()), NO_KINDS)
 
     def _misspelt(self, name: str) -> Kinds:
-        """Kinds of the nearest everyday name or, for longer words, of the nearest listed one, if no other kinds are as near."""
-        words = name.split()[-MOST_WORDS:]
-        for start in range(len(words)):
-            ending = " ".join(words[start:])
-            for names, least in ((self._everyday, 5), (spellings(), 6)):
-                allowed = (len(ending) >= least) + (len(ending) >= least + 4)
-                near = process.extract(ending, names.keys(), scorer=OSA.distance, score_cutoff=allowed, limit=None) if allowed else []
-                nearest = min((distance for _, distance, _ in near), default=0)
-                meanings = {self._listed(names[found]) for found, distance, _ in near if distance == nearest}
+        """Kinds of the nearest listed name, an everyday one before others as near; none for ordinary words, and if others are as near."""
+        for ending in _endings(name):
+            if ordinary().isdisjoint(singulars(ending)):
+                near = {name: distance + 0.5 for name, distance in _near(ending, spellings(), least=7)}
+                near |= dict(_near(ending, self._everyday, least=5))
+                near |= {name: 1 for name in self._everyday if _swapped(name, ending)}
+                near |= {name: 0.5 for name in self._everyday if len(ending) > 3 and sound(name) == sound(ending)}
+                meanings = {self._listed(found) for found, distance in near.items() if distance == min(near.values())}
                 if len(meanings) == 1:
                     return meanings.pop()
         return NO_KINDS
 
     @cached_property
-    def _everyday(self) -> Mapping[str, str]:
-        """The kinds' own names and what everybody calls young and pets, with their plurals, each with the listed name."""
-        names = {*self._own, *(fold(kind) for kind in lexicon_kinds()), *YOUNG, *EVERYDAY}
-        return {**{plural(name): name for name in names}, **{name: name for name in names}}
+    def _everyday(self) -> frozenset[str]:
+        """The kinds' own names and what everybody calls young and pets, with their plurals."""
+        names = {*self._own, *(fold(kind) for kind in lexicon_kinds()), *YOUNG, *EVERYDAY} - {""}
+        return frozenset(names | {plural(name) for name in names})
+
+
+def stand_ins(vocabulary: Kinds) -> Mapping[str, Kinds]:
+    """Kinds of the lexicon with those of a vocabulary that stand in for them where it lacks them.
+
+    Example:
+        >>> stands = stand_ins(frozenset({"Cats", "bird", "beetle"}))
+        >>> [sorted(stands[kind]) for kind in ("cat", "owl", "ladybugs")]
+        [['Cats'], ['bird'], ['beetle']]
+    """
+    meant = {kind: next((lexicon()[form] for form in singulars(fold(kind)) if form in lexicon()), NO_KINDS) for kind in vocabulary}
+    alone: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for kind, parts in meant.items():
+        for part in parts:
+            (groups if len(parts) > 1 else alone)[part].add(kind)
+    return {
+        **{part: frozenset(kinds) for part, kinds in groups.items()},
+        **{kind: frozenset({other}) for kind, other in broader().items() if other in vocabulary},
+        **{part: frozenset(kinds) for part, kinds in alone.items() if len(kinds) == 1},  # of several breeds none is the dog
+    }
 
 
 def names_an_animal(text: str) -> bool:
@@ -118,7 +188,12 @@ def fold(name: str) -> str:
     decomposed = unicodedata.normalize("NFKD", name.replace("\u2019", "'"))
     letters = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf", "Cc"))
     words = re.sub(r"[\s\-_#\u2010-\u2015]+", " ", letters.casefold()).strip()
-    return re.sub(r"'s?$", "", words)
+    return re.sub(r"'s?$", "", words.strip(" '\""))
+
+
+def split_camel_case(name: str) -> str:
+    """Set the words of a hashtag apart: "#GoldenRetriever" -> "#Golden Retriever"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
 
 
 def singulars(name: str) -> Iterator[str]:
@@ -162,7 +237,7 @@ def lexicon() -> Mapping[str, Kinds]:
     table: dict[str, set[str]] = defaultdict(set)
     for kind, names in _rows("names.tsv"):
         for name in names.split("; "):
-            table[name].add(kind)
+            table[name].add(kind.split(" < ")[0])
     for names, kinds in _rows("groups.tsv"):
         for name in names.split("; "):
             table[name].update(kinds.split())
@@ -170,14 +245,45 @@ def lexicon() -> Mapping[str, Kinds]:
 
 
 @cache
-def spellings() -> Mapping[str, str]:
-    """Every listed name and its regular plural, with the listed name."""
-    return MappingProxyType({**{plural(name): name for name in lexicon()}, **{name: name for name in lexicon()}})
+def broader() -> Mapping[str, str]:
+    """The kinds that are a sort of another, with that other: a ladybird is a beetle."""
+    return MappingProxyType(dict(kind.split(" < ") for kind, _ in _rows("names.tsv") if " < " in kind))
+
+
+@cache
+def spellings() -> frozenset[str]:
+    """Every listed name and its regular plural."""
+    return frozenset(lexicon()) | {plural(name) for name in lexicon()}
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def sound(name: str) -> str:
+    """A name as it is spelt by ear, the same for names that sound alike.
+
+    Example:
+        >>> sound("donkie") == sound("donkey"), sound("foks") == sound("fox"), sound("dogg") == sound("dog"), sound("goat") == sound("boat")
+        (True, True, True, False)
+    """
+    for letters, written in SPELLINGS:
+        name = re.sub(letters, written, name)
+    return name
+
+
+@cache
+def joined() -> Mapping[str, str]:
+    """Every listed name of several words, written as one, with the listed name: "polarbear"."""
+    return MappingProxyType({name.replace(" ", ""): name for name in lexicon() if " " in name})
+
+
+@cache
+def ordinary() -> frozenset[str]:
+    """English words that are one or two letters from an animal's name and no misspelling of it, such as "coat" and "window"."""
+    return frozenset(word for _, words in _rows("ordinary.tsv") for word in words.split())
 
 
 def lexicon_kinds() -> Kinds:
     """Every kind that the lexicon knows."""
-    return frozenset(kind for kind, _ in _rows("names.tsv"))
+    return frozenset(kind.split(" < ")[0] for kind, _ in _rows("names.tsv"))
 
 
 def _rows(file: str) -> Iterator[tuple[str, str]]:
@@ -186,6 +292,30 @@ def _rows(file: str) -> Iterator[tuple[str, str]]:
         if line and not line.startswith("#"):
             left, right = line.split("\t")
             yield left.strip("; "), right.strip("; ")
+
+
+def _endings(name: str) -> Iterator[str]:
+    """The last words of a name, then fewer of them."""
+    words = name.split()[-MOST_WORDS:]
+    return (" ".join(words[start:]) for start in range(len(words)))
+
+
+def _near(word: str, names: Collection[str], *, least: int) -> Iterator[tuple[str, float]]:
+    """Names that begin like a word and are one slip away, from ``least`` letters on, or two, from four more, with their number."""
+    slips = (len(word) >= least) + (len(word) >= least + 4)
+    if slips:
+        for name, distance, _ in process.extract(word, names, scorer=OSA.distance, score_cutoff=slips, limit=None):
+            if _start_alike(name, word):
+                yield name, distance
+
+
+def _start_alike(one: str, other: str) -> bool:
+    return one[0].translate(STARTS) == other[0].translate(STARTS)
+
+
+def _swapped(one: str, other: str) -> bool:
+    """Whether two letters changed places, the first one not among them: "dgo"."""
+    return one[0] == other[0] and sorted(one) == sorted(other) and OSA.distance(one, other) == 1
 
 
 def _unstretch(name: str, letters: int) -> str:

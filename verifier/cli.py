@@ -58,13 +58,16 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def verdict_as_json(verdict: Verdict) -> dict[str, object]:
-    """A verdict as one JSON object, probabilities rounded to four digits, with the reason in a sentence as ``explanation``."""
+    """A verdict as one JSON object, probabilities rounded to four digits, with the reason in a sentence as ``explanation``.
+
+    A mention has a ``suggestion`` only when there is one.
+    """
     return {
         "answer": verdict.answer,
         "probability": round(verdict.probability, 4),
         "reason": verdict.reason.value,
         "explanation": verdict.reason.sentence,
-        "mentions": [asdict(mention) for mention in verdict.mentions],
+        "mentions": [{key: value for key, value in asdict(mention).items() if key != "suggestion" or value} for mention in verdict.mentions],
         "animals": [{"kind": animal.kind, "probability": round(animal.probability, 4)} for animal in verdict.animals],
     }
 

@@ -21,7 +21,8 @@ class InputError(ValueError):
 class Mention:
     """An animal that a text names: what it says, where (character offsets, ``end`` exclusive), its claim and its kinds.
 
-    ``kinds`` are in alphabetical order; none means an animal outside the vocabulary.
+    ``kinds`` are in alphabetical order; none means an animal outside the vocabulary. ``suggestion`` is the everyday name that may be
+    meant by a name that nobody knows, and empty otherwise.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Mention:
     end: int
     claim: Claim
     kinds: tuple[str, ...]
+    suggestion: str = ""
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,8 @@ class Verifier:
         mentions: list[Mention] = []
         for span in spans:
             name = text[span.start : span.end]
-            mention = Mention(name, span.start, span.end, span.claim, tuple(sorted(self._names.kinds(name))))
+            kinds, suggestion = tuple(sorted(self._names.kinds(name))), self._names.suggestion(name)
+            mention = Mention(name, span.start, span.end, span.claim, kinds, suggestion)
             if mentions and mention.kinds and self._describes(mentions[-1], mention, text):
                 mentions.pop()
             mentions.append(mention)
