@@ -45,7 +45,7 @@ def data(picture_folder, negatives_folder, tmp_path):
 
 @pytest.fixture
 def model():
-    return Classifier(["cat", "dog", "owl"], "shufflenet_v2_x0_5", weights="none", size=32, head_epochs=0)
+    return Classifier(["cat", "dog", "owl"], "shufflenet_v2_x0_5", weights="none", size=32, probe_epochs=0)
 
 
 def trainer_of(logger, *callbacks, epochs=3, **options):

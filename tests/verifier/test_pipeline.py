@@ -52,7 +52,7 @@ def test_the_answer_follows_the_meaning_on_a_photo_of_a_cat(verifier, text, answ
     [
         ("A bus is parked near the house.", "chelsea.png", Reason.NO_CLAIM),
         ("There is an aardvark in the picture.", "chelsea.png", Reason.UNKNOWN_ANIMAL),
-        ("There is a cat in the picture.", "coffee.png", Reason.NO_ANIMAL_SEEN),
+        ("There is a cat in the picture.", "rocket.jpg", Reason.NO_ANIMAL_SEEN),
     ],
 )
 def test_a_false_answer_says_why(verifier, text, photo, reason):
