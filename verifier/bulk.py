@@ -51,7 +51,7 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
     origin = Origin(
         table=table.sha256,
         models=models.sha256(),
-        folder=str((image_root or Path()).resolve()),
+        folder=str(image_root.resolve()) if image_root else f"{Path.cwd()}, {pairs.parent.resolve()}",
         columns=json.dumps([layout.format, *layout.columns]),
     )
     pictures = Pictures(pairs.parent, image_root)

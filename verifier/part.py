@@ -27,7 +27,7 @@ class Origin:
     Attributes:
         table: digest of the table.
         models: digest of the models.
-        folder: where relative paths of pictures start.
+        folder: where paths of pictures start.
         columns: the output's format and columns.
     """
 
@@ -167,7 +167,7 @@ class Part:
             self._save()
             self._path.replace(self._output)
             _sync_folder(self._output.parent)
-            self._state.unlink()
+            self._state.unlink(missing_ok=True)
 
     def _keep(self) -> None:
         if self.done.rows:

@@ -48,6 +48,7 @@ def map_in_order(function: Callable[[_Chunk], _Result], chunks: Iterable[_Chunk]
         for connection, process in started.items():
             connection.close()
             process.kill()
+        for process in started.values():
             process.join()
 
 
@@ -69,7 +70,8 @@ def _hand_out(chunks: Iterator[_Chunk], started: dict[Connection, SpawnProcess])
             yield results.pop(yielded)
             yielded += 1
             continue
-        for connection in [each for each in wait(list(at)) if isinstance(each, Connection)]:
+        ready = wait(list(at))
+        for connection in [each for each in at if each in ready]:
             with _telling_of_death(started[connection]):
                 results[at.pop(connection)] = connection.recv()
             idle.append(connection)

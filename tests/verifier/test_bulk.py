@@ -25,8 +25,8 @@ from verifier.release import MANIFEST, SHIPPED
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180  # seconds that a busy machine may take
-ROWS = 40 * BATCH + 7
-TEXTS = ["There is a cat.", "no dog here, just a foal", "isn't that\na cow?", "", "=a lynx or a cat"]
+ROWS = 30 * BATCH + 7
+TEXTS = ["There is a cat.", "no dog here", "isn't that\na cow?", "", "=a lynx or a cat"]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     with (folder / "pairs.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["id", "text", "image"])
-        writer.writerows([i, TEXTS[i * 7 % 5], f"{i * 3 % 6}.png"] for i in range(ROWS))  # there is no 5.png
+        writer.writerows([i, TEXTS[i * 7 % 5], f"{i % 6}.png"] for i in range(ROWS))  # there is no 5.png
     return folder
 
 
