@@ -302,7 +302,8 @@ def _endings(name: str) -> Iterator[str]:
 
 def _near(word: str, names: Collection[str], *, least: int) -> Iterator[tuple[str, float]]:
     """Names that begin like a word and are one slip away, from ``least`` letters on, or two, from four more, with their number."""
-    slips = (len(word) >= least) + (len(word) >= least + 4)
+    letters = len(word) - word.endswith("s")  # those of the singular
+    slips = (letters >= least) + (letters >= least + 4)
     if slips:
         for name, distance, _ in process.extract(word, names, scorer=OSA.distance, score_cutoff=slips, limit=None):
             if _start_alike(name, word):

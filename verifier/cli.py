@@ -67,7 +67,9 @@ def verdict_as_json(verdict: Verdict) -> dict[str, object]:
         "probability": round(verdict.probability, 4),
         "reason": verdict.reason.value,
         "explanation": verdict.reason.sentence,
-        "mentions": [{key: value for key, value in asdict(mention).items() if key != "suggestion" or value} for mention in verdict.mentions],
+        "mentions": [
+            {key: value for key, value in asdict(mention).items() if key != "suggestion" or value} for mention in verdict.mentions
+        ],
         "animals": [{"kind": animal.kind, "probability": round(animal.probability, 4)} for animal in verdict.animals],
     }
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animal_ner.names import NOT_AN_ANIMAL, Names, fold, lexicon, lexicon_kinds, plural, singulars, spellings
+from animal_ner.names import NOT_AN_ANIMAL, Names, broader, fold, lexicon, lexicon_kinds, ordinary, plural, singulars, sound, spellings
 
-WRITTEN = [line.split("\t") for line in Path(__file__).with_name("names_written.tsv").read_text(encoding="utf-8").splitlines()]
+
+def _table(name: str) -> list[list[str]]:
+    return [line.split("\t") for line in Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()]
+
+
+WRITTEN = _table("names_written.tsv")
 VOCABULARY = sorted({kind for _, kinds in WRITTEN for kind in kinds.split()})
+# Name, kinds, sort. Written as people type them, misspellings and all, before their writer had looked at the lexicon: of 1,333 names
+# 1,248 (0.936) led to the right kinds, of 553 more ("later") 503 (0.910). Every difference was then settled by hand, in 56 names of
+# the list and for the others in the lexicon, as far as a rule or a name that others type too would do it.
+TYPED = _table("names_typed.tsv")
 EVERYDAY = Names(["cat", "dog", "leopard", "sheep", "mouse", "fox", "bear", "koala", "deer", "wolf", "goldfish", "pelecaniformes", "bat"])
 WHOLE = Names(lexicon_kinds() - {NOT_AN_ANIMAL})
 
@@ -20,6 +30,14 @@ def test_names_written_by_somebody_who_never_saw_the_lexicon_lead_to_their_kinds
     names = Names(VOCABULARY)
     wrong = [(name, kinds, sorted(names.kinds(name))) for name, kinds in WRITTEN if names.kinds(name) != frozenset(kinds.split())]
     assert len(wrong) <= 0.03 * len(WRITTEN), wrong
+
+
+def test_names_as_people_type_them_lead_to_their_kinds() -> None:
+    names = Names({kind for _, kinds, _ in TYPED for kind in kinds.split()})
+    wrong = {name: (kinds, sorted(names.kinds(name)), sort) for name, kinds, sort in TYPED if names.kinds(name) != frozenset(kinds.split())}
+    assert len(wrong) <= 0.03 * len(TYPED), wrong
+    missed, written = (Counter(row[-1] for row in rows) for rows in (wrong.values(), TYPED))
+    assert all(missed[sort] <= 0.05 * written[sort] for sort in written), wrong
 
 
 @pytest.mark.parametrize(
@@ -36,6 +54,17 @@ def test_names_written_by_somebody_who_never_saw_the_lexicon_lead_to_their_kinds
         ("mice", "mouse"),
         ("wolves", "wolf"),
         ("leopard cub", "leopard"),
+        ("the leopard's cubs", "leopard"),
+        ("big spotted leopard cub", "leopard"),
+        ("koala doe", "koala"),
+        ("leopard mother", "leopard"),
+        ("beagle cross", "dog"),
+        ("husky mixes", "dog"),
+        ("'dog'", "dog"),
+        ("polarbear", "bear"),
+        ("#PolarBear", "bear"),
+        ("GermanShepherdPuppies", "dog"),
+        ("GermanSheperd", "dog"),
         ("brown bears", "bear"),
         ("flying fox", "bat"),
         ("aardvark", ""),
@@ -53,7 +82,19 @@ def test_a_name_leads_to_its_kinds_in_any_writing(name: str, kinds: str) -> None
     assert EVERYDAY.kinds(name) == frozenset(kinds.split())
 
 
-@pytest.mark.parametrize(("name", "kind"), [("leopord", "leopard"), ("doggggg", "dog"), ("sheeeep", "sheep"), ("koalla", "koala")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("leopord", "leopard"),
+        ("doggggg", "dog"),
+        ("sheeeep", "sheep"),
+        ("koalla", "koala"),
+        ("dgo", "dog"),
+        ("dogg", "dog"),
+        ("foks", "fox"),
+        ("catz", "cat"),
+    ],
+)
 def test_a_misspelt_name_leads_to_the_nearest_kind(name: str, kind: str) -> None:
     assert EVERYDAY.kinds(name) == {kind}
 
@@ -61,6 +102,49 @@ def test_a_misspelt_name_leads_to_the_nearest_kind(name: str, kind: str) -> None
 @pytest.mark.parametrize("name", ["cot", "dug", "rot", "bet"])
 def test_a_short_word_is_no_misspelling(name: str) -> None:
     assert EVERYDAY.kinds(name) == frozenset()
+
+
+def test_an_ordinary_word_is_no_misspelling() -> None:
+    words = "minibus tethered bench goal horde bread coat boots dock date deal great course house mouth while other Windows"
+    assert not [word for word in words.split() if WHOLE.kinds(word)]
+
+
+def test_words_noted_as_ordinary_lead_nowhere_and_name_nothing() -> None:
+    assert not [word for word in ordinary() if WHOLE.kinds(word) or WHOLE.is_listed(word)]
+
+
+@settings(deadline=None)  # the first name waits for the tables
+@given(st.from_regex(r"[a-z]{3,9}", fullmatch=True), st.data())
+def test_doubling_a_letter_changes_no_sound(name: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(name) - 1))
+    assert sound(name[:at] + name[at] + name[at:]) == sound(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("goal", "goat"),
+        ("dear", "deer"),
+        ("aligatr", ""),  # misspelt, and understood
+        ("oposum", "possum"),
+        ("white oposums", "possums"),
+        ("aardvark", ""),
+        ("goat", ""),
+        ("teddy bear", ""),
+        ("minibus", ""),
+        ("xyzzyplugh", ""),
+        ("", ""),
+    ],
+)
+def test_a_name_that_leads_nowhere_gets_the_nearest_everyday_name(name: str, suggested: str) -> None:
+    assert Names(["goat", "deer", "dog", "crocodile"]).suggestion(name) == suggested
+
+
+@settings(deadline=None)  # the first name waits for the tables
+@given(st.text(st.characters(categories=["Ll"]), max_size=9) | st.sampled_from(sorted(ordinary())))
+def test_a_suggestion_is_a_name_for_what_has_none(name: str) -> None:
+    suggestion = EVERYDAY.suggestion(name)
+    assert not suggestion or (EVERYDAY.is_listed(suggestion) and not EVERYDAY.kinds(name))
 
 
 @pytest.mark.parametrize("name", ["animal", "animals", "creature", "Critters", "wildlife"])
@@ -81,6 +165,31 @@ def test_a_kind_that_the_lexicon_lacks_is_known_by_its_name_and_plural() -> None
     assert names.kinds("Zorblaxes") == {"zorblax"}
     assert names.kinds("moon calf") == {"moon_calf"}
     assert names.kinds("cat") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "name", "kinds"),
+    [
+        ("beetle", "ladybird", "beetle"),
+        ("beetle ladybugs", "ladybird", "ladybugs"),
+        ("beetle ladybugs", "beetle", "beetle"),
+        ("bird cat", "bird", "bird"),
+        ("bird cat", "puffin", "bird"),
+        ("bird owl", "owl", "owl"),
+        ("bird owl", "bird", "bird owl"),
+        ("Cats dogs", "kitten", "Cats"),
+        ("hippo", "hippopotami", "hippo"),
+        ("poodle beagle", "poodle", "poodle"),
+        ("poodle beagle", "collie", ""),
+        ("songbird sparrow", "songbird", "songbird sparrow"),
+    ],
+)
+def test_a_kind_that_a_vocabulary_lacks_leads_to_the_one_that_stands_in_for_it(vocabulary: str, name: str, kinds: str) -> None:
+    assert Names(vocabulary.split()).kinds(name) == frozenset(kinds.split())
+
+
+def test_broader_kinds_are_kinds_of_the_lexicon() -> None:
+    assert {*broader(), *broader().values()} <= lexicon_kinds()
 
 
 def test_an_empty_vocabulary_has_no_kinds() -> None:
@@ -160,5 +269,5 @@ def test_folding_twice_is_folding_once(name: str) -> None:
     assert fold(fold(name)) == fold(name)
 
 
-def test_every_spelling_leads_to_a_listed_name() -> None:
-    assert set(spellings().values()) == set(lexicon())
+def test_every_spelling_is_listed() -> None:
+    assert all(any(form in lexicon() for form in singulars(name)) for name in spellings())
