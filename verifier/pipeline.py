@@ -19,7 +19,7 @@ from verifier.release import MANIFEST, Release, digest
 from verifier.runtime import Looker, OnnxLooker, OnnxReader, Reader, as_presence
 
 BATCH = 32  # pairs that pass through the models together
-LOOK = 8  # pictures that pass through the classifier together: per picture as fast as 32, and the process needs 283 MB, not 624
+LOOK = 8  # pictures that pass through the classifier together: per picture as fast as 32, and the process needs 332 MB, not 722
 DECODERS = 4  # most threads that open the pictures of a batch
 
 _Item = TypeVar("_Item")
