@@ -25,7 +25,7 @@ from verifier.release import MANIFEST, SHIPPED
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180  # seconds that a busy machine may take
-ROWS = 30 * BATCH + 7
+ROWS = 60 * BATCH + 7
 TEXTS = ["There is a cat.", "no dog here", "isn't that\na cow?", "", "=a lynx or a cat"]
 
 
