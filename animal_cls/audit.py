@@ -121,7 +121,8 @@ def find_labels(
 ) -> list[Finding]:
     """Pictures that are predicted to be of another class than their label, those with the least probable labels first.
 
-    (C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021.)
+    These are more than what confident learning would take for wrong (C. Northcutt, L. Jiang and I. Chuang, "Confident Learning:
+    Estimating Uncertainty in Dataset Labels", 2021).
 
     Args:
         examples: the pictures.
