@@ -121,7 +121,8 @@ def find_labels(
 ) -> list[Finding]:
     """Pictures that are predicted to be of another class than their label, those with the least probable labels first.
 
-    (C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021.)
+    These are more than what confident learning would take for wrong (C. Northcutt, L. Jiang and I. Chuang, "Confident Learning:
+    Estimating Uncertainty in Dataset Labels", 2021).
 
     Args:
         examples: the pictures.
@@ -167,7 +168,7 @@ def audit(
     names: Sequence[str],
     network: nn.Module,
     *,
-    size: int = 224,
+    size: int,
     mean: Sequence[float],
     std: Sequence[float],
     smallest: int = 64,
@@ -356,12 +357,12 @@ def _parser() -> argparse.ArgumentParser:
     find.add_argument("--negatives", type=Path, metavar="DIR", help="pictures that show none of the classes")
     find.add_argument("--output", type=Path, required=True, metavar="CSV", help="findings to review")
     find.add_argument("--sheets", type=Path, metavar="DIR", help="contact sheets of the findings")
-    find.add_argument("--backbone", default="mobilenet_v2", help="a classification model of torchvision or timm")
+    find.add_argument("--backbone", default="tf_efficientnet_lite2", help="a classification model of torchvision or timm")
     find.add_argument("--weights", default="release", help="release, pretrained (the library's) or a file")
-    find.add_argument("--padding", choices=["torchvision", "tensorflow"], default="tensorflow", help="of stride-2 convolutions")
+    find.add_argument("--padding", choices=["torchvision", "tensorflow"], default="torchvision", help="of stride-2 convolutions")
     find.add_argument("--mean", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="M", help="of the channels, on values 0..1")
     find.add_argument("--std", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="S", help="of the channels, on values 0..1")
-    find.add_argument("--size", type=int, default=224, help="side of the images in pixels")
+    find.add_argument("--size", type=int, default=240, help="side of the images in pixels")
     find.add_argument("--smallest", type=int, default=64, help="shorter side in pixels below which a picture is tiny")
     find.add_argument("--folds", type=int, default=5, help="parts of the cross-validation")
     find.add_argument("--seed", type=int, default=0, help="of the folds")

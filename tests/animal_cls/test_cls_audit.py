@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -10,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from animal_cls.audit import COLUMNS, Finding, collect_corrections, main, predict_out_of_fold, write_findings
+from animal_cls.audit import COLUMNS, Finding, _parser, collect_corrections, main, predict_out_of_fold, write_findings
 from animal_cls.corrections import Correction, CorrectionError, read_corrections
 from animal_cls.data import PictureDataModule
-from animal_cls.network import build_network
+from animal_cls.network import build_network, load_weights, release_classifier
 
 BACKBONE = "shufflenet_v2_x0_5"
 
@@ -70,6 +71,17 @@ def test_wrong_labels_duplicates_and_unusable_files_are_found(find, tmp_path):
     assert broken["finding"].startswith("cannot be read: not a picture")
     assert broken["suggestion"] == "drop"
     assert len({row["path"] for row in rows}) < 49 / 2  # the other labels are right; features of random weights tell most of them
+
+
+def test_the_defaults_are_those_of_the_release():
+    given = vars(_parser().parse_args(["find", "--root=photos", "--output=findings.csv"]))
+    manifest = json.loads(release_classifier().with_name("manifest.json").read_text(encoding="utf-8"))
+    trained = manifest["training"]["animal_cls"]["config"]["model"]
+    assert {name: given[name] for name in ("backbone", "padding", "mean", "std", "size")} == {
+        name: trained[name] for name in ("backbone", "padding", "mean", "std", "size")
+    }
+    network = build_network(given["backbone"], outputs=2, padding=given["padding"])
+    load_weights(network, given["weights"], backbone=given["backbone"])
 
 
 def test_contact_sheets_show_every_finding(find, tmp_path):
