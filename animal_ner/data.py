@@ -15,7 +15,7 @@ from animal_ner.borrowed import read_borrowed
 from animal_ner.grammar import generate
 from animal_ner.names import fold, names_an_animal, spellings
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
-from animal_ner.variation import make_slips, swap_names
+from animal_ner.variation import make_slips, swap_for_things, swap_names
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +29,27 @@ class TrainingSentences(Dataset[Sentence]):
         bare: texts without an animal.
         drawn: number of these that are drawn; other ones in each epoch.
         swapped: probability that a written sentence gets other animals, 0..1.
+        things: probability that it gets things in the place of animals, 0..1.
         seed: of all that varies.
     """
 
     def __init__(
-        self, written: list[Sentence], *, generated: int, bare: Sequence[str] = (), drawn: int = 0, swapped: float, seed: int
+        self,
+        written: list[Sentence],
+        *,
+        generated: int,
+        bare: Sequence[str] = (),
+        drawn: int = 0,
+        swapped: float,
+        things: float = 0.0,
+        seed: int,
     ) -> None:
         self.written = written
         self.generated = generated
         self.bare = bare
         self.drawn = drawn if bare else 0
         self.swapped = swapped
+        self.things = things
         self.seed = seed
         self._chance: random.Random | None = None
 
@@ -57,6 +67,8 @@ class TrainingSentences(Dataset[Sentence]):
         sentence = self.written[i]
         if self._chance.random() < self.swapped:
             sentence = swap_names(sentence, self._chance)
+        if self._chance.random() < self.things:
+            sentence = swap_for_things(sentence, self._chance)
         return make_slips(sentence, self._chance)
 
 
@@ -74,6 +86,7 @@ class SentenceDataModule(LightningDataModule):
             train too, as texts that name none. A file that is not there is left out with a warning.
         drawn: number of such lines in each training epoch.
         swapped: probability that a written training sentence gets other animals, 0..1.
+        things: probability that it gets things in the place of animals, which are no mentions, 0..1.
         seed: seed of variation and grammar.
         batch_size: sentences in a batch.
         predict_texts: texts for ``predict``.
@@ -90,6 +103,7 @@ class SentenceDataModule(LightningDataModule):
         plain: list[str] | None = None,
         drawn: int = 0,
         swapped: float = 0.5,
+        things: float = 0.05,
         seed: int = 0,
         batch_size: int = 32,
         predict_texts: list[str] | None = None,
@@ -98,7 +112,7 @@ class SentenceDataModule(LightningDataModule):
         super().__init__()
         self.save_hyperparameters(ignore=["predict_texts", "predict_file"])
         self.files = {"train": train or [], "val": val or [], "test": test or []}
-        self.generated, self.swapped, self.seed = generated, swapped, seed
+        self.generated, self.swapped, self.things, self.seed = generated, swapped, things, seed
         self.borrowed = Path(borrowed) if borrowed else None
         self.plain = [Path(file) for file in plain or []]
         self.drawn = drawn
@@ -132,6 +146,7 @@ class SentenceDataModule(LightningDataModule):
             bare=self._bare_texts(),
             drawn=self.drawn,
             swapped=self.swapped,
+            things=self.things,
             seed=self.seed,
         )
         return DataLoader(dataset, batch_size=self.batch_size, shuffle=True, collate_fn=list)

@@ -1,8 +1,8 @@
 """From the names people give animals to kinds: a lexicon of names and groups, plurals, heads and misspellings.
 
-The lexicon is three tables beside this file: ``names.tsv`` (kind, names), ``groups.tsv`` (names of a group, its kinds) and
-``ordinary.tsv`` (words that are no misspelt animals). It knows more kinds than any one release, so that an animal outside a
-release's vocabulary is known to be outside it.
+The lexicon is four tables beside this file: ``names.tsv`` (kind, names), ``groups.tsv`` (names of a group, its kinds), ``ordinary.tsv``
+(words that are no misspelt animals) and ``things.tsv`` (nouns that name none). It knows more kinds than any one release, so that an
+animal outside a release's vocabulary is known to be outside it.
 """
 
 from __future__ import annotations
@@ -277,8 +277,16 @@ def joined() -> Mapping[str, str]:
 
 @cache
 def ordinary() -> frozenset[str]:
-    """English words that are one or two letters from an animal's name and no misspelling of it, such as "coat" and "window"."""
-    return frozenset(word for _, words in _rows("ordinary.tsv") for word in words.split())
+    """English words that may be one or two letters from an animal's name and are no misspelling of it, such as "coat" and "window"."""
+    return frozenset(thing for thing in things() if " " not in thing) | {
+        word for _, words in _rows("ordinary.tsv") for word in words.split()
+    }
+
+
+@cache
+def things() -> tuple[str, ...]:
+    """Nouns in the singular that name no animal, such as "kennel", "milkmaid" and "horseshoe"."""
+    return tuple(thing for _, listed in _rows("things.tsv") for thing in listed.split("; "))
 
 
 def lexicon_kinds() -> Kinds:

@@ -1,4 +1,4 @@
-"""Variations of a sentence that keep its meaning: other animals, and the slips of people who type."""
+"""Variations of a sentence: other animals, things in the place of animals, and the slips of people who type."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 
-from animal_ner.names import EVERY_KIND, NO_KINDS, NOT_AN_ANIMAL, fold, lexicon, plural, singulars
+from animal_ner.names import EVERY_KIND, NO_KINDS, NOT_AN_ANIMAL, fold, lexicon, plural, singulars, things
 from animal_ner.sentences import Sentence
-from animal_ner.tags import Span
+from animal_ner.tags import Claim, Span
 
 
 def swap_names(sentence: Sentence, chance: random.Random) -> Sentence:
@@ -22,6 +22,21 @@ def swap_names(sentence: Sentence, chance: random.Random) -> Sentence:
     names = {sentence.text[m.start : m.end] for m in sentence.mentions}
     swaps = {name: other for name in sorted(names) if (other := _another(name, chance))}
     return replace_spans(sentence, {m: swaps.get(sentence.text[m.start : m.end], "") for m in sentence.mentions})
+
+
+def swap_for_things(sentence: Sentence, chance: random.Random) -> Sentence:
+    """Put things in the place of animals, so that a tagger learns that not all that is spoken of like an animal is one.
+
+    The things are no mentions. Where all mentions claim that something is there, or all that it is not, some may stay: what is said of
+    one then does not hang on the others.
+    """
+    names = sorted({sentence.text[m.start : m.end] for m in sentence.mentions})
+    claims = {m.claim for m in sentence.mentions}
+    some = len(claims) == 1 and claims <= {Claim.PRESENT, Claim.ABSENT}
+    chosen = {name: _in_place_of(name, chance.choice(things())) for name in names if not some or chance.random() < 0.5}
+    swapped = replace_spans(sentence, {m: chosen.get(sentence.text[m.start : m.end], "") for m in sentence.mentions})
+    left = [new for old, new in zip(sentence.mentions, swapped.mentions, strict=True) if sentence.text[old.start : old.end] not in chosen]
+    return Sentence(swapped.text, tuple(left), swapped.category)
 
 
 def replace_spans(sentence: Sentence, replacements: Mapping[Span, str]) -> Sentence:
@@ -96,12 +111,14 @@ def _article_for(before: str, name: str) -> str:
 
 def _another(name: str, chance: random.Random) -> str:
     """Another animal's name in the same number and case, or "" when the name is none of one single kind."""
-    forms = list(singulars(fold(name)))
-    listed = next((i for i, form in enumerate(forms) if len(lexicon().get(form, NO_KINDS) - {EVERY_KIND}) == 1), None)
-    if listed is None:
-        return ""
-    other = any_name(chance)
-    other = other if listed == 0 else plural(other)
+    of_one_kind = any(len(lexicon().get(form, NO_KINDS) - {EVERY_KIND}) == 1 for form in singulars(fold(name)))
+    return _in_place_of(name, any_name(chance)) if of_one_kind else ""
+
+
+def _in_place_of(name: str, other: str) -> str:
+    """Another name, given in the singular, in the number and case of a name."""
+    if next((i for i, form in enumerate(singulars(fold(name))) if form in lexicon()), 0):
+        other = plural(other)
     return other.upper() if name.isupper() and len(name) > 1 else other.capitalize() if name[0].isupper() else other
 
 

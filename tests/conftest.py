@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForTokenClassification
 
 from animal_ner.sentences import Sentence, write_sentences
 from animal_ner.tags import Claim, Span
+
+settings.register_profile("any machine", deadline=None)  # a busy one is no failure
+settings.load_profile("any machine")
 
 COLOURS = {"cat": (200, 60, 60), "dog": (60, 200, 60), "owl": (60, 60, 200)}
 SPELT_WHOLE = "there is are no a an the in this picture cat dog owl cats dogs or and not only it isn of here but ? . , '"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from animal_ner.names import NOT_AN_ANIMAL, Names, lexicon, lexicon_kinds
 from animal_ner.sentences import Sentence, read_sentences
 from animal_ner.tags import Claim, Span
-from animal_ner.variation import any_name, make_slips, misspell, replace_spans, swap_names
+from animal_ner.variation import any_name, make_slips, misspell, replace_spans, swap_for_things, swap_names
 
 CORPUS = read_sentences(Path(__file__).parents[2] / "animal_ner" / "corpus" / "val.jsonl")
 NAMES = Names(lexicon_kinds() - {NOT_AN_ANIMAL})
@@ -51,6 +52,25 @@ def test_swapped_names_are_names_in_the_place_and_with_the_claim_of_the_old_ones
     for old, new in zip(names_of(sentence), names_of(swapped), strict=True):
         assert new == old or NAMES.kinds(new), (old, new)
     assert swapped.category == sentence.category
+
+
+@given(st.sampled_from(CORPUS), SEEDS)
+def test_things_are_no_mentions_and_leave_the_others_as_they_were(sentence: Sentence, seed: int) -> None:
+    swapped = swap_for_things(sentence, random.Random(seed))
+    old = [(sentence.text[m.start : m.end], m.claim) for m in sentence.mentions]
+    left = [(swapped.text[m.start : m.end], m.claim) for m in swapped.mentions]
+    gone = {name for name, _ in old} - {name for name, _ in left}
+    assert left == [each for each in old if each[0] not in gone]
+    assert not left or len({claim for _, claim in old}) == 1
+    assert gone or swapped == sentence
+
+
+def test_a_thing_takes_number_case_and_article_of_the_animal() -> None:
+    texts = {
+        swap_for_things(marked("A dog. Two COWS.", "dog", "COWS", claim=Claim.EITHER), random.Random(seed)).text for seed in range(200)
+    }
+    assert all(re.fullmatch(r"An? [a-z' -]+\. Two [A-Z' -]+S\.", text) or "MEN." in text or "WOMEN." in text for text in texts), texts
+    assert any(text.startswith("An ") for text in texts)
 
 
 @given(st.sampled_from(CORPUS), SEEDS)
