@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from animal_cls.corrections import Correction, CorrectionError, read_rows, write_corrections, write_rows
-from animal_cls.data import DataError, FolderDataset, read_examples
+from animal_cls.data import DataError, FolderDataset, collate_views, read_examples
 from animal_cls.network import Padding, WeightsError, build_network, head_of, load_weights
 from animal_cls.picture import PictureError, find_pictures, open_picture
 from animal_cls.split import Example, clusters, fingerprint, near_duplicates
@@ -80,7 +80,7 @@ def compute_features(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.eval().to(device)
     scale, shift = (torch.tensor(values, device=device).view(1, 3, 1, 1) * 255 for values in (std, mean))
-    loader = DataLoader(FolderDataset(paths, size), batch_size=batch_size, num_workers=num_workers)
+    loader = DataLoader(FolderDataset(paths, size, parts=False), batch_size=batch_size, num_workers=num_workers, collate_fn=collate_views)
     with torch.inference_mode(), tqdm(total=len(paths), desc="features", unit="picture", file=sys.stderr) as progress:
         for batch in loader:
             network((batch["image"].to(device).float() - shift) / scale)
@@ -362,7 +362,7 @@ def _parser() -> argparse.ArgumentParser:
     find.add_argument("--padding", choices=["torchvision", "tensorflow"], default="torchvision", help="of stride-2 convolutions")
     find.add_argument("--mean", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="M", help="of the channels, on values 0..1")
     find.add_argument("--std", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="S", help="of the channels, on values 0..1")
-    find.add_argument("--size", type=int, default=240, help="side of the images in pixels")
+    find.add_argument("--size", type=int, default=256, help="side of the images in pixels")
     find.add_argument("--smallest", type=int, default=64, help="shorter side in pixels below which a picture is tiny")
     find.add_argument("--folds", type=int, default=5, help="parts of the cross-validation")
     find.add_argument("--seed", type=int, default=0, help="of the folds")

@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default
 
 from animal_cls.cells import NO_ANIMAL, is_waiting, plain_cell
 from animal_cls.corrections import corrected, right_labels
-from animal_cls.picture import PictureError, find_pictures, fit_picture, load_picture, open_picture
+from animal_cls.picture import PictureError, Pixels, find_pictures, load_picture, open_picture
 from animal_cls.split import Example, Side, make_split, read_split, write_split
 from animal_cls.transforms import TrainTransform
+from animal_cls.views import load_views
 
 logger = logging.getLogger(__name__)
 
@@ -168,27 +169,57 @@ class WeightedPictures(Dataset[WeightedItem]):
 class UnlabelledItem(TypedDict):
     """One picture to predict."""
 
-    image: Tensor  # uint8 (3, S, S)
+    image: Tensor  # uint8 (V, 3, S, S), its views
     path: str
     error: str  # why the picture cannot be read; empty when it can
 
 
-class FolderDataset(Dataset[UnlabelledItem]):
-    """Unlabelled pictures; one that cannot be read is served as a blank image whose ``error`` says why."""
+class UnlabelledBatch(TypedDict):
+    """Pictures to predict, collated."""
 
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
+    image: Tensor  # uint8 (V, 3, S, S), the views of one picture after those of the other
+    views: list[int]  # how many each picture has
+    path: list[str]
+    error: list[str]
+
+
+class FolderDataset(Dataset[UnlabelledItem]):
+    """Unlabelled pictures; one that cannot be read is served as a blank image whose ``error`` says why.
+
+    Args:
+        paths: the files.
+        size: side of the images in pixels.
+        parts: serve the parts of a long picture too (see ``views``); without them, the whole alone.
+    """
+
+    def __init__(self, paths: Sequence[Path], size: int, *, parts: bool = True) -> None:
         self.paths = list(paths)
         self.size = size
+        self.load = load_views if parts else _whole_view
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, i: int) -> UnlabelledItem:
         try:
-            pixels, error = fit_picture(open_picture(self.paths[i], at_least=2 * self.size), self.size), ""
+            pixels, error = self.load(self.paths[i], self.size), ""
         except PictureError as problem:
-            pixels, error = np.zeros((self.size, self.size, 3), dtype=np.uint8), str(problem)
-        return {"image": torch.from_numpy(pixels.copy()).permute(2, 0, 1), "path": str(self.paths[i]), "error": error}
+            pixels, error = np.zeros((1, self.size, self.size, 3), dtype=np.uint8), str(problem)
+        return {"image": torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2), "path": str(self.paths[i]), "error": error}
+
+
+def collate_views(items: Sequence[UnlabelledItem]) -> UnlabelledBatch:
+    """Put the views of several pictures into one tensor."""
+    return {
+        "image": torch.cat([item["image"] for item in items]),
+        "views": [len(item["image"]) for item in items],
+        "path": [item["path"] for item in items],
+        "error": [item["error"] for item in items],
+    }
+
+
+def _whole_view(path: Path, size: int) -> Pixels:
+    return load_picture(path, size)[np.newaxis]
 
 
 class PictureDataModule(LightningDataModule):
@@ -344,7 +375,7 @@ class PictureDataModule(LightningDataModule):
         return self._loader(PictureDataset(chosen, self.classes, self.size))
 
     def predict_dataloader(self) -> DataLoader[UnlabelledItem]:
-        """The pictures named by ``predict_paths``, folders searched through."""
+        """The pictures named by ``predict_paths``, folders searched through, as ``UnlabelledBatch``es."""
         paths: list[Path] = []
         for path in self.predict_paths:
             if not path.exists():
@@ -352,7 +383,9 @@ class PictureDataModule(LightningDataModule):
             paths += find_pictures(path) if path.is_dir() else [path]
         if not paths:
             raise DataError("data.predict_paths: no picture there; name picture files or folders that hold some")
-        return DataLoader(FolderDataset(paths, self.size), batch_size=self.batch_size, num_workers=self.num_workers)
+        return DataLoader(
+            FolderDataset(paths, self.size), batch_size=self.batch_size, num_workers=self.num_workers, collate_fn=collate_views
+        )
 
     def _all_examples(self) -> list[Example]:
         """Labelled pictures, then those that show none of the classes."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from animal_cls import module as classifier
 from animal_cls.calibration import Calibration
 from animal_cls.picture import Pixels
+from animal_cls.views import strongest
 from animal_ner import module as tagger
 from animal_ner.tags import Span
 from verifier.decision import InputError
@@ -50,12 +51,13 @@ class CheckpointLooker:
         fits = manifest is not None and manifest.kinds == self.kinds
         self._calibration = manifest.calibration if manifest is not None and fits else Calibration()
 
-    def look(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
-        """Calibrated presences 0..1, shape (N, kinds), of images (size, size, 3), uint8."""
-        return self._calibration.presence(self.logits(images))
+    def look(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """Calibrated presences 0..1, shape (N, kinds), of the views (V, size, size, 3), uint8, of N pictures."""
+        return self._calibration.presence(self.logits(pictures))
 
-    def logits(self, images: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Logits (N, kinds) of images (size, size, 3), uint8."""
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    def logits(self, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
+        """Logits (N, kinds) of the views (V, size, size, 3), uint8, of N pictures."""
+        batch = torch.from_numpy(np.concatenate(pictures)).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            return np.asarray(self.module(batch).numpy(), dtype=np.float32)
+            logits = self.module(batch).numpy()
+        return strongest(logits, [len(views) for views in pictures])

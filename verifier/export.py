@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from animal_cls.calibration import fit_calibration
 from animal_cls.corrections import CorrectionError
 from animal_cls.data import NO_CLASS, DataError, PictureDataModule, PictureDataset
-from animal_cls.picture import load_picture
 from animal_cls.split import Side, SplitError
+from animal_cls.views import load_views
 from animal_ner.data import SentenceDataModule
 from animal_ner.metrics import SpanScore
 from animal_ner.sentences import Sentence, SentenceError
@@ -66,7 +66,7 @@ def export(ner: Path, cls: Path, output: Path) -> Manifest:
         _export_tagger(reader, made / "tagger.onnx")
         _export_classifier(looker, made / "classifier.onnx")
 
-        images = [load_picture(example.path, looker.size) for example in pictures.examples]
+        images = [load_views(example.path, looker.size) for example in pictures.examples]
         logits = np.concatenate([looker.logits(images[at : at + 64]) for at in range(0, len(images), 64)])
         labels = np.array([pictures.label(i) for i in range(len(pictures))])
         shown = labels[:, None] == np.arange(len(looker.kinds))

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from animal_cls.picture import PictureError, PictureSource, Pixels, load_picture
+from animal_cls.picture import PictureError, PictureSource, Pixels
+from animal_cls.views import load_views
 from animal_ner.names import Names
 from animal_ner.tags import Span
 from animal_ner.text import TextError, check_text
@@ -259,7 +260,7 @@ def _check(text: str) -> str:
 
 def _open(image: PictureSource, size: int) -> Pixels:
     try:
-        return load_picture(image, size)
+        return load_views(image, size)
     except PictureError as error:
         raise InputError(str(error)) from error
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from animal_cls.picture import Pixels
+from animal_cls.views import strongest
 from animal_ner.tags import Span
 from animal_ner.tokens import Ids, Logits, find_spans
 from verifier.release import Release
@@ -34,11 +35,11 @@ class Looker(Protocol):
 
     @property
     def size(self) -> int:
-        """Side in pixels of the images that ``look`` takes."""
+        """Side in pixels of the views that ``look`` takes."""
         ...
 
-    def look(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
-        """Calibrated presences 0..1, shape (N, kinds), of images (size, size, 3), uint8."""
+    def look(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """Calibrated presences 0..1, shape (N, kinds), of the views (V, size, size, 3), uint8, of N pictures."""
         ...
 
 
@@ -68,11 +69,11 @@ class OnnxLooker:
         self.size = release.manifest.size
         self._calibration = release.manifest.calibration
 
-    def look(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
-        """Calibrated presences 0..1, shape (N, kinds), of images (size, size, 3), uint8."""
-        batch = np.stack(images).transpose(0, 3, 1, 2)
+    def look(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+        """Calibrated presences 0..1, shape (N, kinds), of the views (V, size, size, 3), uint8, of N pictures."""
+        batch = np.concatenate(pictures).transpose(0, 3, 1, 2)
         logits = self._session.run(["logits"], {"images": np.ascontiguousarray(batch)})[0]
-        return self._calibration.presence(logits)
+        return self._calibration.presence(strongest(logits, [len(views) for views in pictures]))
 
 
 def as_presence(kinds: Sequence[str], row: NDArray[np.float64]) -> dict[str, float]:

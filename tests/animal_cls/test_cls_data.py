@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from animal_cls.data import NO_CLASS, DataError, FolderDataset, PictureDataModule, read_examples
+from animal_cls.data import NO_CLASS, DataError, FolderDataset, PictureDataModule, collate_views, read_examples
 from animal_cls.picture import PictureError
 from animal_cls.split import Side, SplitError, read_split
 
@@ -252,10 +252,20 @@ def test_a_broken_training_picture_is_named(picture_folder, tmp_path):
 def test_a_picture_to_predict_that_cannot_be_read_is_served_blank_with_the_reason(tmp_path):
     Image.fromarray(np.full((5, 7, 3), 9, np.uint8)).save(tmp_path / "good.png")
     good, bad = FolderDataset([tmp_path / "good.png", tmp_path / "absent.png"], 16)
-    assert (good["error"], good["image"].shape) == ("", (3, 16, 16))
+    assert (good["error"], good["image"].shape) == ("", (1, 3, 16, 16))
     assert (good["image"] == 9).all()
     assert bad["error"] == f"{tmp_path / 'absent.png'}: no such file"
     assert not bad["image"].any()
+
+
+def test_long_pictures_to_predict_come_with_their_parts(tmp_path):
+    for name, size in (("long", (40, 20)), ("square", (20, 20))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / "long.png", tmp_path / "square.png"]
+    batch = collate_views(list(FolderDataset(paths, 16)))
+    assert (batch["views"], batch["path"], batch["error"]) == ([3, 1], [str(path) for path in paths], ["", ""])
+    assert batch["image"].shape == (4, 3, 16, 16)
+    assert collate_views(list(FolderDataset(paths, 16, parts=False)))["views"] == [1, 1]
 
 
 def test_predict_paths_may_be_files_and_folders_and_must_hold_pictures(picture_folder, tmp_path):
