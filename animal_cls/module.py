@@ -22,6 +22,7 @@ from animal_cls.data import NO_CLASS, PictureDataModule
 from animal_cls.metrics import picture_scores
 from animal_cls.network import Padding, build_network, head_of, load_weights
 from animal_cls.probe import fit_probe
+from animal_cls.views import strongest
 
 IN_BAR = ("/top1", "/macro_f1")  # the scores that the progress bar has room for
 
@@ -116,7 +117,7 @@ class Classifier(LightningModule):
             self._fit_head(data)
 
     def _fit_head(self, data: PictureDataModule) -> None:
-        """Fit the head to the features of the training pictures, seen whole, and of composed ones."""
+        """Fit the head to the features of the training pictures, seen whole."""
         loader = data.whole_train_dataloader()
         limit = self.trainer.limit_train_batches
         seen = islice(loader, limit if isinstance(limit, int) else None)
@@ -134,21 +135,15 @@ class Classifier(LightningModule):
 
     @torch.no_grad()
     def _features(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """What the head is given for the pictures of a batch and for some composed of them: (N, F), (N, K) presence, (N,) weights."""
-        images, presence, weights = batch["image"], self._presence(batch["label"]), batch["weight"]
-        more = round(self.hparams["composed"] * len(images))
-        composed = compose(images[:more], presence[:more], share=1.0)
-        images, presence, weights = (
-            torch.cat(pair) for pair in ((images, composed[0]), (presence, composed[1]), (weights, weights[:more]))
-        )
+        """What the head is given for the pictures of a batch: (N, F), with their (N, K) presence and (N,) weights."""
         found: list[Tensor] = []
         hook = head_of(self.network).register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].float().cpu()))
         self.eval()
         with self.trainer.precision_plugin.forward_context():
-            self(images.to(self.device))
+            self(batch["image"].to(self.device))
         self.train()
         hook.remove()
-        return found[0], presence, weights
+        return found[0], self._presence(batch["label"]), batch["weight"]
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images.
@@ -191,22 +186,32 @@ class Classifier(LightningModule):
 
     def test_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """As validation, and pictures of two kinds, each composed of two pictures of the batch."""
-        self._test_pairs(batch)
-        return self._evaluate(batch, "test", self.test_scores)
+        logits = self._evaluate(batch, "test", self.test_scores)
+        self._test_pairs(batch, logits)
+        return logits
 
     def on_test_epoch_end(self) -> None:
         """Log the scores."""
         self._log_scores(self.test_scores)
 
-    def _test_pairs(self, batch: Mapping[str, Tensor]) -> None:
-        """Log how often both kinds of a picture that shows two are among its three likeliest."""
-        shown = batch["label"] != NO_CLASS
-        images, presence = compose(batch["image"][shown], self._presence(batch["label"][shown]), share=1.0)
-        two = presence.sum(1) == 2  # not so where two pictures of one kind met
-        if two.any():
-            likeliest = self(images[two]).topk(min(3, len(self.classes))).indices
-            found = (presence[two].gather(1, likeliest).sum(1) == 2).float()
-            self.log("test/both_in_top3", found.mean(), on_step=False, on_epoch=True, batch_size=len(found), sync_dist=True)
+    def _test_pairs(self, batch: Mapping[str, Tensor], logits: Tensor) -> None:
+        """Log how often both kinds of a picture that shows two are among its three likeliest.
+
+        Such a picture is two of the batch, side by side; its parts are these two, so that only the whole is new to the network.
+        """
+        presence = self._presence(batch["label"])
+        other = torch.arange(len(presence), device=presence.device).roll(1)
+        two = (presence + presence[other]).clamp(max=1).sum(1) == 2  # two kinds: not one that met itself, nor none
+        if not two.any():
+            return
+        size = batch["image"].shape[-1]
+        beside = torch.cat([batch["image"][two], batch["image"][other][two]], dim=3).float()
+        wholes = self(nn.functional.interpolate(beside, size=(size, size), mode="bilinear", antialias=True).round())
+        shown = (presence + presence[other])[two]
+        for name, seen in (("whole", wholes), ("", torch.stack([wholes, logits[two], logits[other][two]]).amax(0))):
+            likeliest = seen.topk(min(3, len(self.classes))).indices
+            found = (shown.gather(1, likeliest).sum(1) == 2).float().mean()
+            self.log(f"test/both_in_top3{name and '_' + name}", found, on_step=False, on_epoch=True, batch_size=len(shown), sync_dist=True)
 
     @torch.inference_mode()
     def measure(self, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
@@ -229,13 +234,14 @@ class Classifier(LightningModule):
         return {"pictures": pictures, "loss": loss / pictures} | {name: float(value) for name, value in scores.compute().items()}
 
     def predict_step(self, batch: Mapping[str, Any], batch_idx: int) -> list[dict[str, Any]]:
-        """Name the animals of each picture, most likely first.
+        """Name the animals of each picture, most likely first, from all its views.
 
         Returns:
             For each picture: path, and either an error or label (the likeliest class), presence (its probability, 0..1) and
             animals (the five likeliest classes with theirs).
         """
-        presences, best = self(batch["image"]).sigmoid().sort(dim=1, descending=True)
+        logits = self(batch["image"]).cpu().numpy()
+        presences, best = torch.from_numpy(strongest(logits, batch["views"])).sigmoid().sort(dim=1, descending=True)
         records: list[dict[str, Any]] = []
         for path, error, values, order in zip(batch["path"], batch["error"], presences.tolist(), best.tolist(), strict=True):
             if error:
