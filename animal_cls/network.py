@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 Padding: TypeAlias = Literal["torchvision", "tensorflow"]
+Library: TypeAlias = Literal["torchvision", "timm"]
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,34 @@ def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvisio
     Raises:
         WeightsError: neither library has such a classification model.
     """
-    if backbone in models.list_models(module=models):
+    if library_of(backbone) == "torchvision":
         network = cast("nn.Module", models.get_model(backbone, weights=None, num_classes=outputs))
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = dropout
-    elif timm.is_model(backbone):
-        network = timm.create_model(backbone, pretrained=False, num_classes=outputs, drop_rate=dropout)
     else:
-        raise WeightsError(
-            f"backbone {backbone!r}: not a classification model of torchvision's or timm's; mobilenet_v2 and tf_efficientnet_lite2 are"
-        )
+        network = timm.create_model(backbone, pretrained=False, num_classes=outputs, drop_rate=dropout)
     if padding == "tensorflow":
         for module in network.modules():
             if isinstance(module, nn.Conv2d) and module.stride == (2, 2) and module.kernel_size == (3, 3):
                 module.padding = (0, 0)
                 module.register_forward_pre_hook(_pad_same)
     return network
+
+
+def library_of(backbone: str) -> Library:
+    """The library that a backbone is taken from: torchvision if it has a classification model of that name, else timm.
+
+    Raises:
+        WeightsError: neither has one.
+    """
+    if backbone in models.list_models(module=models):
+        return "torchvision"
+    if timm.is_model(backbone):
+        return "timm"
+    raise WeightsError(
+        f"backbone {backbone!r}: not a classification model of torchvision's or timm's; mobilenet_v2 and tf_efficientnet_lite2 are"
+    )
 
 
 def head_of(network: nn.Module) -> nn.Linear:
@@ -167,7 +179,7 @@ def _packaged(backbone: str) -> dict[str, Tensor] | None:
 
 def _downloaded(backbone: str) -> dict[str, Tensor]:
     try:
-        if backbone in models.list_models(module=models):
+        if library_of(backbone) == "torchvision":
             return dict(models.get_model_weights(backbone).DEFAULT.get_state_dict(progress=True, check_hash=True))
         return dict(timm.create_model(backbone, pretrained=True).state_dict())
     except Exception as error:  # no network, a hash that is not the file's, a backbone without weights: each library has its own

@@ -6,7 +6,7 @@ import unicodedata
 
 MAX_CHARACTERS = 20_000  # a message about a picture is short; more than this is a mistake, and is refused rather than cut
 
-_PLAIN = str.maketrans(
+STRAIGHT = str.maketrans(
     {
         "\u2018": "'",
         "\u2019": "'",
@@ -46,7 +46,7 @@ def plain(text: str) -> str:
 
     The result is as long as the text, so that offsets into it are offsets into the text.
     """
-    return "".join(_fold(c) for c in text.translate(_PLAIN))
+    return "".join(_fold(c) for c in text.translate(STRAIGHT))
 
 
 def _fold(character: str) -> str:

@@ -1,14 +1,14 @@
-"""From two checkpoints to a release: ONNX models that are checked against the checkpoints before anything is written."""
+"""From checkpoints to a release, ONNX models that are checked against them before anything is written, or to other formats."""
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -19,27 +19,39 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
-from animal_cls.calibration import fit_calibration
+from animal_cls.calibration import Calibration, fit_calibration
 from animal_cls.corrections import CorrectionError
 from animal_cls.data import NO_CLASS, DataError, PictureDataModule, PictureDataset
+from animal_cls.picture import Pixels
 from animal_cls.split import Side, SplitError
 from animal_cls.views import load_views
 from animal_ner.data import SentenceDataModule
 from animal_ner.metrics import SpanScore
 from animal_ner.sentences import Sentence, SentenceError
 from animal_ner.tags import TAGS
+from verifier.card import write_card
 from verifier.checkpoint import CheckpointLooker, CheckpointReader
 from verifier.decision import InputError
-from verifier.release import FILES, MANIFEST, Manifest, Release, digest
+from verifier.interchange import PT2_FILES, SAFETENSORS_FILES, TRANSFORMERS_FILES, write_pt2, write_safetensors, write_transformers
+from verifier.release import CARD, FILES, MANIFEST, Manifest, Release, digest
 from verifier.runtime import OnnxLooker, OnnxReader
+from verifier.scores import calibration_error
 from verifier.validation import fit_asked, fit_seen_from, fit_threshold, simulated_claims
 
+FORMATS = {
+    "onnx": ("ner_checkpoint", "cls_checkpoint"),
+    "transformers": ("ner_checkpoint",),
+    "safetensors": ("cls_checkpoint",),
+    "pt2": ("cls_checkpoint",),
+}
+LICENCE_HELP = "what may be done with the data that both models learnt from, for the model card"
+RELEASE_FILES = (*FILES, MANIFEST, CARD)
 SMALL = 256  # tensors of fewer values stay float32: they are nothing in size
 MAX_LOGIT_DIFFERENCE = 0.1  # classifier, float16 weights against float32: a tenth of a logit moves a presence by 0.025 at most
 MAX_F1_LOSS = 0.005  # tagger, int8 against float32
 
 
-def export(ner: Path, cls: Path, output: Path) -> Manifest:
+def export(ner: Path, cls: Path, output: Path, *, licence: str | None = None) -> Manifest:
     """Make a release of two checkpoints.
 
     The calibration, the threshold and the metrics come from the validation data that the checkpoints were trained with, which must
@@ -49,6 +61,7 @@ def export(ner: Path, cls: Path, output: Path) -> Manifest:
         ner: checkpoint of animal_ner.
         cls: checkpoint of animal_cls.
         output: folder to make; an existing release there is replaced once the new one is whole.
+        licence: what may be done with the data, for the model card.
 
     Returns:
         The manifest of the new release.
@@ -58,19 +71,13 @@ def export(ner: Path, cls: Path, output: Path) -> Manifest:
     """
     reader, looker = CheckpointReader(ner), CheckpointLooker(cls)
     sentences, pictures = _validation_sentences(ner), _validation_pictures(cls)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        made = Path(folder) / "release"
-        made.mkdir()
+    with _replaced(output, RELEASE_FILES) as made:
         (made / "tokenizer.json").write_text(reader.module.tokenizer.to_str(), encoding="utf-8")  # type: ignore[union-attr]
         _export_tagger(reader, made / "tagger.onnx")
         _export_classifier(looker, made / "classifier.onnx")
 
-        images = [load_views(example.path, looker.size) for example in pictures.examples]
-        logits = np.concatenate([looker.logits(images[at : at + 64]) for at in range(0, len(images), 64)])
-        labels = np.array([pictures.label(i) for i in range(len(pictures))])
-        shown = labels[:, None] == np.arange(len(looker.kinds))
-        calibration = fit_calibration(logits, shown)
+        images, logits, labels = _seen(looker, pictures)
+        calibration = _calibration(logits, labels)
         presence = calibration.presence(logits)
         asked = fit_asked(presence, labels, seed=0)
         probability, truth = simulated_claims(presence, labels, asked=asked, seed=0)
@@ -91,11 +98,71 @@ def export(ner: Path, cls: Path, output: Path) -> Manifest:
         manifest.training["animal_ner"]["validation"] = _check_tagger(OnnxReader(release), reader, sentences)
         manifest.training["animal_cls"]["validation"] = _check_classifier(OnnxLooker(release), images, logits, labels, manifest)
         manifest.training["simulated_claims"] = {"accuracy": round(float(((probability >= manifest.threshold) == truth).mean()), 4)}
+        manifest.training["data_licence"] = licence
         (made / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        if output.exists():
-            shutil.rmtree(output)
-        made.replace(output)
+        write_card(made)
     return manifest
+
+
+def export_tagger(ner: Path, output: Path) -> None:
+    """Write the tagger of a checkpoint as a folder for transformers (see ``write_transformers``).
+
+    Raises:
+        InputError: the checkpoint cannot be used, or ``output`` holds other files.
+    """
+    reader = CheckpointReader(ner)
+    with _replaced(output, TRANSFORMERS_FILES) as made:
+        write_transformers(reader.module, made)
+
+
+def export_classifier(cls: Path, output: Path, *, form: Literal["safetensors", "pt2"]) -> None:
+    """Write the classifier of a checkpoint for torchvision or timm, or as a program; it is calibrated on its validation pictures.
+
+    Raises:
+        InputError: the checkpoint or its validation pictures cannot be used, or ``output`` holds other files.
+    """
+    looker = CheckpointLooker(cls)
+    _, logits, labels = _seen(looker, _validation_pictures(cls))
+    calibration = _calibration(logits, labels)
+    if form == "safetensors":
+        with _replaced(output, SAFETENSORS_FILES) as made:
+            write_safetensors(looker.module, calibration, made)
+    else:
+        with _replaced(output, PT2_FILES) as made:
+            write_pt2(looker.module, calibration, made)
+
+
+@contextmanager
+def _replaced(output: Path, files: Sequence[str]) -> Iterator[Path]:
+    """A new folder that takes the place of ``output`` when the block ends without an error.
+
+    Raises:
+        InputError: ``output`` is there and holds something else than such files, which would be lost.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: a file; --output takes a folder")
+    others = sorted(path.name for path in output.iterdir() if path.name not in files) if output.exists() else []
+    if others:
+        raise InputError(f"{output}: holds {others[0]}, which would be lost; name a new folder, or one of an earlier export")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        made = Path(folder) / "made"
+        made.mkdir()
+        yield made
+        if output.exists():
+            output.replace(Path(folder) / "former")
+        made.replace(output)
+
+
+def _seen(looker: CheckpointLooker, pictures: PictureDataset) -> tuple[list[Pixels], NDArray[np.float32], NDArray[np.int64]]:
+    """Pictures as the network is given them, its logits (N, K) and their labels (N,), NO_CLASS for none."""
+    images = [load_views(example.path, looker.size) for example in pictures.examples]
+    logits = np.concatenate([looker.logits(images[at : at + 64]) for at in range(0, len(images), 64)])
+    return images, logits, np.array([pictures.label(i) for i in range(len(pictures))])
+
+
+def _calibration(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibration:
+    return fit_calibration(logits, labels[:, None] == np.arange(logits.shape[1]))
 
 
 def _export_tagger(reader: CheckpointReader, file: Path) -> None:
@@ -169,6 +236,7 @@ def _check_classifier(
     return {
         "top1": round(float((presence[animals].argmax(axis=1) == labels[animals]).mean()), 4),
         "top1_of_checkpoint": round(float((logits[animals].argmax(axis=1) == labels[animals]).mean()), 4),
+        "ece": round(calibration_error(presence.argmax(axis=1) == labels, presence.max(axis=1)), 4),
         "pictures": len(images),
     }
 
@@ -205,21 +273,71 @@ def _origin(checkpoint: Path) -> dict[str, Any]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Command line of scripts/export.py."""
-    parser = argparse.ArgumentParser(
-        prog="export.py", description="Make a release of two checkpoints: checked ONNX models and all that inference needs."
-    )
-    parser.add_argument("--ner-checkpoint", type=Path, required=True, metavar="CKPT", help="checkpoint of animal_ner")
-    parser.add_argument("--cls-checkpoint", type=Path, required=True, metavar="CKPT", help="checkpoint of animal_cls")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the release, such as verifier/weights")
-    options = parser.parse_args(args)
+    given = sys.argv[1:] if args is None else list(args)
+    if given[:1] == ["card"]:
+        return _card(given[1:])
+    options = _options(given)
     try:
-        manifest = export(options.ner_checkpoint, options.cls_checkpoint, options.output)
+        match options.format:
+            case "onnx":
+                export(options.ner_checkpoint, options.cls_checkpoint, options.output, licence=options.data_licence)
+            case "transformers":
+                export_tagger(options.ner_checkpoint, options.output)
+            case form:
+                export_classifier(options.cls_checkpoint, options.output, form=form)
     except InputError as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
-    size = sum(path.stat().st_size for path in options.output.iterdir())
-    print(f"{options.output}: {len(manifest.kinds)} kinds, {size / 1e6:.1f} MB, threshold {manifest.threshold:.3f}")
+    files = sorted(options.output.iterdir())
+    print(f"{options.output}: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB ({', '.join(file.name for file in files)})")
+    if options.format == "onnx":
+        _tell(Release(options.output).manifest)
+    return 0
+
+
+def _card(args: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="export.py card", description="Write the model card of a release that is there already.")
+    parser.add_argument("--release", type=Path, required=True, metavar="DIR", help="the release, such as verifier/weights")
+    parser.add_argument("--data-licence", metavar="TEXT", help=f"{LICENCE_HELP} (default: what the release was exported with)")
+    parser.add_argument("--evaluation", type=Path, metavar="FILE", help="what scripts/evaluate.py --json wrote of this release")
+    options = parser.parse_args(args)
+    try:
+        print(write_card(options.release, licence=options.data_licence, evaluation=options.evaluation))
+    except InputError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _tell(manifest: Manifest) -> None:
+    print(f"  {len(manifest.kinds)} kinds, threshold {manifest.threshold:.3f}")
     for model in ("animal_ner", "animal_cls"):
         print(f"  {model}: {manifest.training[model]['validation']}")
     print(f"  simulated claims: {manifest.training['simulated_claims']}")
-    return 0
+
+
+def _options(args: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="export.py",
+        description="Make a release of two checkpoints, or bring one of them into the format of another library.",
+        epilog="export.py card --release DIR writes the model card of a release that is there already; see export.py card --help.",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="onnx",
+        help="onnx: a release of both models, checked ONNX and all that inference needs; transformers: the tagger for "
+        "transformers.pipeline; safetensors: the classifier for the library that has its network, torchvision or timm; pt2: the classifier "
+        "as a program of torch.export (default: %(default)s)",
+    )
+    parser.add_argument("--ner-checkpoint", type=Path, metavar="CKPT", help="checkpoint of animal_ner, for onnx and transformers")
+    parser.add_argument("--cls-checkpoint", type=Path, metavar="CKPT", help="checkpoint of animal_cls, for onnx, safetensors and pt2")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write; an earlier export there is replaced")
+    parser.add_argument("--data-licence", metavar="TEXT", help=f"{LICENCE_HELP}; for onnx")
+    options = parser.parse_args(args)
+    for flag in ("ner_checkpoint", "cls_checkpoint"):
+        given, needed = getattr(options, flag) is not None, flag in FORMATS[options.format]
+        if given != needed:
+            verb = "needs" if needed else "takes no"
+            parser.error(f"--format {options.format} {verb} --{flag.replace('_', '-')}")
+    return options

@@ -15,6 +15,7 @@ from verifier.decision import InputError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+CARD = "MODEL_CARD.md"  # for people: nothing reads it
 FILES = ("tagger.onnx", "classifier.onnx", "tokenizer.json")
 MAX_FILE_BYTES = 512 * 1024 * 1024
 SHIPPED = Path(__file__).parent / "weights"

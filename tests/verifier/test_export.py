@@ -68,6 +68,8 @@ def release(checkpoints, tmp_path_factory):
                 str(checkpoints["animal_cls"]),
                 "--output",
                 str(folder),
+                "--data-licence",
+                "made by these tests",
             ]
         )
         == 0
@@ -77,12 +79,16 @@ def release(checkpoints, tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_release_is_made_of_two_checkpoints_and_describes_itself(release):
-    assert {path.name for path in release.iterdir()} == {*FILES, "manifest.json"}
+    assert {path.name for path in release.iterdir()} == {*FILES, "manifest.json", "MODEL_CARD.md"}
     manifest = json.loads((release / "manifest.json").read_text())
     assert manifest["kinds"] == list(KINDS)
     assert 0 < manifest["threshold"] < 1
     assert set(manifest["sha256"]) == set(FILES)
     assert manifest["training"]["animal_cls"]["config"]["model"]["backbone"] == "shufflenet_v2_x0_5"
+    assert 0 <= manifest["training"]["animal_cls"]["validation"]["ece"] <= 1
+    card = (release / "MODEL_CARD.md").read_text()
+    assert "Licence of the data: made by these tests." in card
+    assert "shufflenet_v2_x0_5, 32 x 32 pixels" in card
 
 
 @pytest.mark.slow
@@ -109,6 +115,31 @@ def test_what_was_learnt_is_what_is_answered(release, picture_folder):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("form", "model"), [("transformers", "ner"), ("safetensors", "cls"), ("pt2", "cls")])
+def test_one_model_goes_to_the_format_of_another_library_and_an_earlier_export_is_replaced(checkpoints, tmp_path, form, model):
+    flags = ["--format", form, f"--{model}-checkpoint", str(checkpoints[f"animal_{model}"]), "--output", str(tmp_path / "made")]
+    assert [export(flags), export(flags)] == [0, 0]
+    names = {path.name for path in (tmp_path / "made").iterdir()}
+    assert {"transformers": "config.json", "safetensors": "classifier.safetensors", "pt2": "classifier.pt2"}[form] in names
+    if model == "cls":
+        told = json.loads((tmp_path / "made" / "classifier.json").read_text())
+        assert told["classes"] == list(KINDS)
+        assert told["calibration"]["scale"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+@pytest.mark.slow
+def test_a_folder_of_other_files_is_never_replaced(checkpoints, tmp_path, capsys):
+    (tmp_path / "thesis.pdf").write_text("three years")
+    flags = ["--format", "transformers", "--ner-checkpoint", str(checkpoints["animal_ner"]), "--output"]
+    assert export([*flags, str(tmp_path)]) == 2
+    assert f"{tmp_path}: holds thesis.pdf, which would be lost; name a new folder" in capsys.readouterr().err
+    assert export([*flags, str(tmp_path / "thesis.pdf")]) == 2
+    assert "thesis.pdf: a file; --output takes a folder" in capsys.readouterr().err
+    assert (tmp_path / "thesis.pdf").read_text() == "three years"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("swapped", ["ner", "cls"])
 def test_the_checkpoint_of_the_other_model_is_refused_by_name(capsys, checkpoints, picture_folder, swapped):
     other = checkpoints["animal_cls" if swapped == "ner" else "animal_ner"]
@@ -123,6 +154,22 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     file.write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match=r"other\.ckpt"):
         Verifier.from_checkpoints(cls=file)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--cls-checkpoint", "a.ckpt"], "--format onnx needs --ner-checkpoint"),
+        (["--format", "pt2", "--ner-checkpoint", "a.ckpt"], "--format pt2 takes no --ner-checkpoint"),
+        (["--format", "transformers"], "--format transformers needs --ner-checkpoint"),
+        (["--format", "tflite", "--ner-checkpoint", "a.ckpt"], "invalid choice: 'tflite'"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_named_with_exit_code_2(capsys, tmp_path, flags, message):
+    with pytest.raises(SystemExit) as caught:
+        export([*flags, "--output", str(tmp_path / "made")])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_exporting_without_checkpoints_names_the_missing_one(capsys, tmp_path):
