@@ -9,17 +9,16 @@ import io
 import os
 import threading
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import (
-    AvifImagePlugin,  # noqa: F401  (importing a plugin registers its format)
     Image,
-    TiffImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401  (importing a plugin registers its format)
     UnidentifiedImageError,
-    WebPImagePlugin,  # noqa: F401
 )
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -124,7 +123,12 @@ def _open_header(file: Path | io.BytesIO) -> Image.Image:
     """A picture whose pixels are not decoded yet, in one thread at a time; decoding them runs in as many as call."""
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file, formats=FORMATS)
+        try:
+            return Image.open(file, formats=FORMATS[:1])  # nearly every photo is a JPEG
+        except UnidentifiedImageError:
+            for name in ("Avif", "Bmp", "Gif", "Png", "Tiff", "WebP"):  # or Pillow would register all the formats it has
+                import_module(f"PIL.{name}ImagePlugin")
+            return Image.open(file, formats=FORMATS[1:])
 
 
 def _as_seen(image: Image.Image) -> Image.Image:
@@ -140,7 +144,7 @@ def _as_seen(image: Image.Image) -> Image.Image:
         upright = upright.convert("RGBA")
         white = Image.new("RGBA", upright.size, "white")
         return Image.alpha_composite(white, upright).convert("RGB")
-    return upright.convert("RGB")
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def _to_8_bit(values: NDArray[np.generic]) -> Pixels:

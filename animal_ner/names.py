@@ -12,8 +12,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
-from importlib import resources
 from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -295,7 +295,7 @@ def lexicon_kinds() -> Kinds:
 
 
 def _rows(file: str) -> Iterator[tuple[str, str]]:
-    text = resources.files("animal_ner").joinpath(file).read_text(encoding="utf-8")
+    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
     for line in text.splitlines():
         if line and not line.startswith("#"):
             left, right = line.split("\t")

@@ -9,7 +9,7 @@ Importing this package loads neither torch nor transformers.
 """
 
 from animal_ner.tags import Claim
-from verifier.decision import Animal, InputError, Mention, Reason, Verdict, decide
+from verifier.decision import Animal, Finding, InputError, Mention, Reason, Verdict, decide
 from verifier.pipeline import Verifier
 
-__all__ = ["Animal", "Claim", "InputError", "Mention", "Reason", "Verdict", "Verifier", "decide"]
+__all__ = ["Animal", "Claim", "Finding", "InputError", "Mention", "Reason", "Verdict", "Verifier", "decide"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,6 +41,24 @@ class Animal:
     probability: float
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a picture says of one mention.
+
+    Attributes:
+        holds: whether what the mention claims holds; None if it claims nothing. In a false answer to a claim at least the least likely
+            one does not hold, even if each of several seems likely enough by itself.
+        probability: that it holds, 0..1, alternatives taken together; None if it claims nothing.
+        likeliest: of the kinds that the mention may mean, the likeliest one in the picture; None for an animal outside the vocabulary.
+        instead: animals seen in place of the one that should be in the picture and is not, likeliest first.
+    """
+
+    holds: bool | None
+    probability: float | None
+    likeliest: Animal | None
+    instead: tuple[Animal, ...]
+
+
 class Reason(StrEnum):
     """Why a verdict is as it is."""
 
@@ -76,6 +94,7 @@ class Verdict:
         probability: that it is true, 0..1.
         reason: the rule that settled it.
         mentions: what the text says, in reading order.
+        findings: what the picture says of each mention, in the same order.
         animals: what the picture shows, likeliest first.
     """
 
@@ -83,6 +102,7 @@ class Verdict:
     probability: float
     reason: Reason
     mentions: tuple[Mention, ...]
+    findings: tuple[Finding, ...]
     animals: tuple[Animal, ...]
 
 
@@ -101,7 +121,7 @@ def decide(
         asked: what a presence says of a kind that somebody speaks of. Presences are calibrated on pictures of which few show any one
             kind, but what a text names is there about as often as not; fitted on claims about validation pictures.
         threshold: probability of truth, 0..1, from which the answer is true; fitted on validation pairs.
-        seen_from: presence, 0..1, from which an animal counts as seen in the reason; the answer does not depend on it.
+        seen_from: presence, 0..1, from which an animal counts as seen in reason and findings; the answer does not depend on it.
         shown: number of animals, likeliest first, that the verdict lists.
 
     Returns:
@@ -113,11 +133,13 @@ def decide(
     foreign = {kind for mention in mentions for kind in mention.kinds} - presence.keys()
     if foreign:
         raise InputError(f"mentions name kinds that the picture was not searched for: {', '.join(sorted(foreign))}")
-    ranking = sorted(presence.items(), key=lambda item: (-item[1], item[0]))[:shown]
-    animals = tuple(Animal(kind, probability) for kind, probability in ranking)
+    animals = _likeliest(presence, presence)[:shown]
 
     def verdict(probability: float, reason: Reason) -> Verdict:
-        return Verdict(probability >= threshold and reason is Reason.AGREES, probability, reason, tuple(mentions), animals)
+        answer = probability >= threshold and reason is Reason.AGREES
+        seen = [animal for animal in animals if animal.probability >= seen_from]
+        findings = _find(mentions, presence, asked=asked, threshold=threshold, seen=seen, answer=answer)
+        return Verdict(answer, probability, reason, tuple(mentions), findings, animals)
 
     present, absent, either = (_claimed(mentions, claim) for claim in (Claim.PRESENT, Claim.ABSENT, Claim.EITHER))
     # 1. A text that claims nothing is not true of any picture.
@@ -175,6 +197,45 @@ def weigh(kinds: Collection[str], presence: Mapping[str, float], asked: Calibrat
         return 0.0
     likeliest = max(presence[kind] for kind in kinds)
     return float(asked.presence(log_odds(np.array(likeliest))))
+
+
+def _find(
+    mentions: Sequence[Mention],
+    presence: Mapping[str, float],
+    *,
+    asked: Calibration,
+    threshold: float,
+    seen: Sequence[Animal],
+    answer: bool,
+) -> tuple[Finding, ...]:
+    """What a picture says of each mention, given the animals seen in it and the answer to all mentions together."""
+    alternatives = frozenset(kind for mention in _claimed(mentions, Claim.EITHER) for kind in mention.kinds)
+    meant = [alternatives if mention.claim is Claim.EITHER else frozenset(mention.kinds) for mention in mentions]
+    probabilities = [_holds(mention.claim, weigh(kinds, presence, asked)) for mention, kinds in zip(mentions, meant, strict=True)]
+    weakest = min((each for each in probabilities if each is not None), default=1.0)
+    findings = []
+    for mention, kinds, probability in zip(mentions, meant, probabilities, strict=True):
+        holds = None if probability is None else probability >= threshold and (answer or probability > weakest)
+        missed = holds is False and mention.claim is not Claim.ABSENT
+        instead = tuple(animal for animal in seen if missed and animal.kind not in kinds)
+        findings.append(Finding(holds, probability, next(iter(_likeliest(mention.kinds, presence)), None), instead))
+    return tuple(findings)
+
+
+def _holds(claim: Claim, shown: float) -> float | None:
+    """Probability that a claim holds of kinds that are shown with a probability; None for a mention without a claim."""
+    match claim:
+        case Claim.PRESENT | Claim.EITHER:
+            return shown
+        case Claim.ABSENT:
+            return 1.0 - shown
+        case Claim.MENTIONED:
+            return None
+
+
+def _likeliest(kinds: Iterable[str], presence: Mapping[str, float]) -> tuple[Animal, ...]:
+    """Kinds as animals, likeliest first."""
+    return tuple(Animal(kind, presence[kind]) for kind in sorted(kinds, key=lambda kind: (-presence[kind], kind)))
 
 
 def _claimed(mentions: Sequence[Mention], claim: Claim) -> list[Mention]:

@@ -64,10 +64,13 @@ class Verifier:
         threads: int | None = None,
     ) -> None:
         opened = Release(release)
-        self._reader = reader or OnnxReader(opened, threads=threads)
-        self._looker = looker or OnnxLooker(opened, threads=threads)
-        self._decoders = threads or min(DECODERS, os.cpu_count() or 1)
-        self._names = Names(self._looker.kinds)
+        with ThreadPoolExecutor(2) as loaders:
+            reading = loaders.submit(lambda: reader or OnnxReader(opened, threads=threads))
+            looking = loaders.submit(lambda: looker or OnnxLooker(opened, threads=threads))
+            self._looker = looking.result()
+            self._names = Names(self._looker.kinds)  # while the tagger, which takes longer, is still being read
+            self._reader = reading.result()
+        self._decoders = ThreadPoolExecutor(threads or min(DECODERS, os.cpu_count() or 1), "decoder")
         self._manifest = opened.manifest
 
     @staticmethod
@@ -117,7 +120,10 @@ class Verifier:
         Raises:
             InputError: the text is empty or too long, or the picture cannot be read.
         """
-        return self._decide(self.read(text), self.look(image))
+        checked = _check(text)
+        opened = self._decoders.submit(_open, image, self._looker.size)  # while the text is read
+        mentions = self._mentions(checked, self._reader.read([checked])[0])
+        return self._decide(mentions, self._presence(opened.result()))
 
     def verify_batch(self, pairs: Iterable[tuple[str, PictureSource]]) -> Iterator[Verdict]:
         """Verify many pairs in order, some at a time through both models; the pairs are taken as they are needed.
@@ -136,16 +142,15 @@ class Verifier:
         Within a batch a text is read once and a picture file looked at once, however many pairs they meet in; pictures that are given
         as bytes, images or arrays are each looked at.
         """
-        with ThreadPoolExecutor(self._decoders, "decoder") as decoders:
-            for batch in batches(pairs, BATCH):
-                yield from self._try(batch, decoders)
+        for batch in batches(pairs, BATCH):
+            yield from self._try(batch)
 
-    def _try(self, batch: Sequence[object], decoders: ThreadPoolExecutor) -> Iterator[Verdict | InputError]:
+    def _try(self, batch: Sequence[object]) -> Iterator[Verdict | InputError]:
         """The outcome of each pair of a batch; its pictures are opened while its texts are read and other pictures looked at."""
         pairs = [_check_pair(pair, place) for place, pair in enumerate(batch)]
         good = [pair for pair in pairs if not isinstance(pair, InputError)]
         images = {pair.key: pair.image for pair in good}
-        opened = decoders.map(self._try_open, images.values())
+        opened = self._decoders.map(self._try_open, images.values())
         texts = list(dict.fromkeys(pair.text for pair in good))
         mentions = {text: self._mentions(text, spans) for text, spans in zip(texts, self._reader.read(texts), strict=True)}
         looks = self._look_at(zip(images, opened, strict=True))
@@ -187,8 +192,10 @@ class Verifier:
         Raises:
             InputError: the picture cannot be read.
         """
-        row = self._looker.look([_open(image, self._looker.size)])[0]
-        return as_presence(self._looker.kinds, row)
+        return self._presence(_open(image, self._looker.size))
+
+    def _presence(self, pixels: Pixels) -> dict[str, float]:
+        return as_presence(self._looker.kinds, self._looker.look([pixels])[0])
 
     def _mentions(self, text: str, spans: Sequence[Span]) -> tuple[Mention, ...]:
         """Spans as mentions, their names led to kinds."""

@@ -99,8 +99,8 @@ class Release:
         except (OSError, ValueError) as error:
             raise InputError(f"{self.folder / MANIFEST}: cannot be read ({error}); export the release again") from error
 
-    def bytes_of(self, name: str) -> bytes:
-        """The content of one of the release's files, whose SHA-256 is what the manifest says.
+    def checked(self, name: str) -> Path:
+        """Where one of the release's files lies, after its SHA-256 was found to be what the manifest says.
 
         Raises:
             InputError: the file is missing, too large, or another one than was exported.
@@ -109,12 +109,13 @@ class Release:
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise InputError(f"{path}: more than {MAX_FILE_BYTES:,} bytes; no file of a release is that large")
-            content = path.read_bytes()
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); the release is incomplete") from error
-        if digest(content) != self.manifest.sha256.get(name):
+        if found != self.manifest.sha256.get(name):
             raise InputError(f"{path}: SHA-256 differs from the manifest's; the file was damaged or exchanged")
-        return content
+        return path
 
 
 def digest(content: bytes) -> str:

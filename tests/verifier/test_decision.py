@@ -133,3 +133,56 @@ def test_one_of_two_answers_follows_from_a_claim_and_its_denial(presence, thresh
 )
 def test_conditions_are_what_a_text_asks_of_a_picture_each_once(mentions, wanted, denied):
     assert conditions(mentions) == ({frozenset(kinds) for kinds in wanted}, denied)
+
+
+def found(mentions: list[Mention], *shown: str) -> list[tuple]:
+    """Each mention's (holds, likeliest kind, kinds seen instead)."""
+    return [
+        (each.holds, each.likeliest and each.likeliest.kind, [animal.kind for animal in each.instead])
+        for each in verdict(mentions, *shown).findings
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mentions", "shown", "findings"),
+    [
+        ([present("cat")], ["cat"], [(True, "cat", [])]),
+        ([present("cat")], ["dog"], [(False, "cat", ["dog"])]),
+        ([present("cat")], [], [(False, "cat", [])]),
+        ([present("cow"), present("horse")], ["cow", "dog"], [(True, "cow", []), (False, "horse", ["cow", "dog"])]),
+        ([present(*BIRDS)], ["owl"], [(True, "owl", [])]),
+        ([absent(*BIRDS)], ["owl"], [(False, "owl", [])]),
+        ([present(*BIRDS), absent("owl")], ["owl"], [(True, "owl", []), (False, "owl", [])]),
+        ([absent("cat"), present("dog")], ["dog"], [(True, "cat", []), (True, "dog", [])]),
+        ([either("cow"), either("horse")], ["horse"], [(True, "cow", []), (True, "horse", [])]),
+        ([either("cow"), either("horse")], ["cat"], [(False, "cow", ["cat"]), (False, "horse", ["cat"])]),
+        ([mention(Claim.MENTIONED, "dog"), present("cat")], ["cat"], [(None, "dog", []), (True, "cat", [])]),
+        ([present(), present("cat")], ["cat"], [(False, None, ["cat"]), (True, "cat", [])]),
+        ([absent()], ["cat"], [(True, None, [])]),
+        ([], ["cat"], []),
+    ],
+)
+def test_findings_say_which_mention_failed_and_what_was_seen_instead(mentions, shown, findings):
+    assert found(mentions, *shown) == findings
+
+
+def test_of_conditions_that_only_fall_short_together_the_weakest_fails():
+    result = decide(
+        mentions=[present("cat"), present("dog")], presence={"cat": 0.5, "dog": 0.45}, asked=Calibration(), threshold=0.4, seen_from=0.1
+    )
+    assert (result.answer, [each.holds for each in result.findings]) == (False, [True, False])
+
+
+@given(claims, presences, st.floats(0.01, 1))
+def test_an_answer_is_true_exactly_if_every_claim_holds(mentions, presence, threshold):
+    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=threshold, seen_from=0.5)
+    claimed = [each for each in result.findings if each.holds is not None]
+    assert len(result.findings) == len(mentions)
+    assert result.answer == (all(each.holds for each in claimed) and bool(claimed))
+
+
+@given(claims, presences)
+def test_a_denied_animal_is_the_reason_only_if_its_mention_fails(mentions, presence):
+    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
+    if result.reason is Reason.DENIED_ANIMAL_SEEN:
+        assert any(m.claim is Claim.ABSENT and not each.holds for m, each in zip(mentions, result.findings, strict=True))

@@ -5,7 +5,7 @@ import pytest
 
 from animal_ner.sentences import Sentence
 from animal_ner.tags import Claim
-from verifier.decision import Animal, Mention, Reason, Verdict
+from verifier.decision import Animal, Finding, Mention, Reason, Verdict
 from verifier.pairs import NO_ANIMAL, Pair, Picture, Shown
 from verifier.report import Control, Judged, as_json, as_table, measure, worst
 
@@ -14,7 +14,8 @@ def judged(truth, probability, *, label="cat", likeliest="cat", presence=0.9, co
     """A pair of which every control says true."""
     answer = probability >= 0.5
     mention = Mention("cat", 2, 5, Claim.PRESENT, ("cat",))
-    verdict = Verdict(answer, probability, Reason.AGREES if answer else Reason.DISAGREES, (mention,), (Animal(likeliest, presence),))
+    reason, seen = Reason.AGREES if answer else Reason.DISAGREES, Animal(likeliest, presence)
+    verdict = Verdict(answer, probability, reason, (mention,), (Finding(answer, probability, seen, ()),), (seen,))
     pair = Pair(Sentence(text, category=category), Picture(Path(f"{label}/web_1.jpg"), label, "web"), truth, Shown.OTHER)
     return Judged(**({"pair": pair, "verdict": verdict, "conditions": conditions, "as_annotated": True} | changed), controls=TRUE)
 

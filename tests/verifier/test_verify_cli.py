@@ -31,8 +31,19 @@ def test_json_explains_the_verdict(capsys):
     assert record["answer"] is True
     assert record["reason"] == "agrees"
     assert 0.5 < record["probability"] <= 1
-    assert record["mentions"][0] == {"text": "dog", "start": 3, "end": 6, "claim": "ABSENT", "kinds": ["dog"]}
+    dog = record["mentions"][0]
+    assert {"text": "dog", "start": 3, "end": 6, "claim": "ABSENT", "kinds": ["dog"], "holds": True, "instead": []}.items() <= dog.items()
+    assert 0.5 < dog["probability"] <= 1
+    assert dog["likeliest"]["kind"] == "dog"
     assert record["animals"][0]["kind"] == "cat"
+
+
+def test_json_says_which_mention_failed_and_what_was_seen_instead(capsys):
+    main(["--text", "a cat and a dog, as big as a horse", "--image", CAT, "--json"])
+    record = json.loads(capsys.readouterr().out)
+    assert [(each["text"], each["holds"]) for each in record["mentions"]] == [("cat", True), ("dog", False), ("horse", None)]
+    assert record["mentions"][1]["instead"][0] == record["animals"][0]
+    assert record["mentions"][2]["probability"] is None
 
 
 def test_json_suggests_a_name_for_a_mention_that_nobody_knows(capsys):
