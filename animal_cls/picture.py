@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import (
     Image,
+    ImageCms,
     JpegImagePlugin,  # noqa: F401  (importing a plugin registers its format)
     UnidentifiedImageError,
 )
@@ -25,7 +29,18 @@ Pixels: TypeAlias = NDArray[np.uint8]
 PictureSource: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | Pixels"
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+# How files begin that people take for pictures, and that are of none of these formats.
+OTHERS = (
+    (re.compile(rb".{4}ftyp(?:hei[cxms]|hev[cmx]|mif1|msf1)", re.DOTALL), "a HEIC picture, as phones take them; save it as JPEG first"),
+    (re.compile(rb".{4}ftypavi[fs]", re.DOTALL), "an AVIF picture, and it is broken or Pillow was built without AVIF"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL picture; save it as JPEG first"),
+    (re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "), "a JPEG 2000 picture; save it as JPEG first"),
+    (re.compile(rb".{4}ftyp|.{4}moov|\x1aE\xdf\xa3", re.DOTALL), "a film; save one picture of it"),
+    (re.compile(rb"8BPS"), "a Photoshop file; save it as JPEG first"),
+    (re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<svg", re.IGNORECASE), "a drawing in SVG; save it as PNG first"),
+    (re.compile(rb"%PDF"), "a PDF; save its picture as JPEG first"),
+)
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,7 +52,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter gigabyte of RGB)
-_OPENING = threading.Lock()  # warning filters are the process's: two threads that set and restore them would leave them wrong
+MAX_BYTES = 1024 * 1024 * 1024  # some decoders read the whole file into memory; that many pixels of 64 bits take less
+_QUIET = threading.Lock()  # warning filters are the process's: two threads that set and restore them would leave them wrong
 
 
 class PictureError(ValueError):
@@ -45,7 +61,10 @@ class PictureError(ValueError):
 
 
 def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image.Image:
-    """Open a picture as people see it: upright, in RGB, its first frame, transparent parts over white.
+    """Open a picture as people see it: upright, in sRGB, its first frame, transparent parts over white.
+
+    Colours are led from the picture's own profile (ICC) to sRGB; a profile that cannot be used is passed over. What a file is, its
+    first bytes say; its name does not matter. Sizes are checked before anything is decoded.
 
     Args:
         source: a path, the bytes of a file, a PIL image, or a uint8 array of shape (H, W, 3).
@@ -56,7 +75,7 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
         A PIL image in mode RGB.
 
     Raises:
-        PictureError: the file is missing, is no picture, is broken or has more than ``MAX_PIXELS`` pixels.
+        PictureError: the file is missing, is no picture, is broken, or has more than ``MAX_PIXELS`` pixels or ``MAX_BYTES`` bytes.
     """
     if not isinstance(source, str | os.PathLike | bytes | Image.Image | np.ndarray):
         raise PictureError(f"image: {type(source).__name__} given; a path, bytes, a PIL image or an array is needed")
@@ -68,8 +87,7 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
     try:
         if isinstance(source, Image.Image):
             return _as_seen(source)
-        file = io.BytesIO(source) if isinstance(source, bytes) else _regular_file(Path(source))
-        with _open_header(file) as image:
+        with _open_header(_file(source)) as image:
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))
             return _as_seen(image)
@@ -86,7 +104,7 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(f"{name}: more than {MAX_PIXELS:,} pixels; scale it down first") from None
     except Exception as error:
-        raise PictureError(f"{name}: not a picture that can be read ({error})") from error
+        raise PictureError(f"{name}: not a picture that can be read ({error or type(error).__name__})") from error
 
 
 def fit_picture(image: Image.Image, size: int) -> Pixels:
@@ -119,10 +137,18 @@ def find_pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
-def _open_header(file: Path | io.BytesIO) -> Image.Image:
-    """A picture whose pixels are not decoded yet, in one thread at a time; decoding them runs in as many as call."""
-    with _OPENING, warnings.catch_warnings():
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep Pillow from warning of odd metadata, of which there is nothing to say to anybody; one thread at a time."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _open_header(file: Path | io.BytesIO) -> Image.Image:
+    """A picture whose pixels are not decoded yet."""
+    with _quietly():
         try:
             return Image.open(file, formats=FORMATS[:1])  # nearly every photo is a JPEG
         except UnidentifiedImageError:
@@ -132,36 +158,60 @@ def _open_header(file: Path | io.BytesIO) -> Image.Image:
 
 
 def _as_seen(image: Image.Image) -> Image.Image:
-    """The first frame of an image, upright, as RGB."""
+    """The first frame of an image, upright, as RGB in the colours of sRGB."""
     if image.width < 1 or image.height < 1:
         raise ValueError("it has no pixels")
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
     image.load()
-    turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    with _quietly():
+        turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     upright = image.transpose(turn) if turn is not None else image
     if upright.mode.startswith(("I", "F")):
         return Image.fromarray(_to_8_bit(np.asarray(upright))).convert("RGB")
     if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        white = Image.new("RGBA", upright.size, "white")
-        return Image.alpha_composite(white, upright).convert("RGB")
-    return upright if upright.mode == "RGB" else upright.convert("RGB")
+        coloured = _in_srgb(upright.convert("RGBA"))
+        return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert("RGB")
+    seen = _in_srgb(upright.convert("RGB") if upright.mode == "P" else upright)
+    return seen if seen.mode == "RGB" else seen.convert("RGB")
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """An image in the colours of sRGB, as RGB or RGBA; as it is where its profile is none that its pixels can be of."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image
+    try:
+        own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        if "sRGB" in ImageCms.getProfileDescription(own):  # most pictures; the way would take longer than decoding them
+            return image
+        seen = ImageCms.profileToProfile(image, own, srgb, outputMode="RGBA" if image.mode == "RGBA" else "RGB")
+    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):  # broken, or of another sort of pixels
+        return image
+    return image if seen is None else seen
 
 
 def _to_8_bit(values: NDArray[np.generic]) -> Pixels:
     """Grey values of more than 8 bits as uint8; white is the least of 1 (floats), 255, 4095 and 65535 that none exceeds."""
-    grey = np.nan_to_num(values.astype(np.float64))
+    grey = np.nan_to_num(values.astype(np.float32))
     whites = (255.0, 4095.0, 65535.0) if np.issubdtype(values.dtype, np.integer) else (1.0, 255.0, 65535.0)
     white = next((w for w in whites if grey.max() <= w), float(grey.max()))
-    return (np.clip(grey / white, 0.0, 1.0) * 255).round().astype(np.uint8)
+    grey *= np.float32(255 / white)
+    return np.clip(grey, 0, 255, out=grey).round(out=grey).astype(np.uint8)
 
 
-def _regular_file(path: Path) -> Path:
-    """The path, unless it is something that opens but never ends (a pipe, a device)."""
-    if not str(path) or str(path) == ".":
-        raise PictureError("image: no path given")
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise PictureError(f"{path}: not a file")
-    return path
+def _file(source: str | os.PathLike[str] | bytes) -> Path | io.BytesIO:
+    """What to read from, unless it is something that opens but never ends (a pipe, a device) or that no memory should hold."""
+    if not isinstance(source, bytes):
+        path = Path(source)
+        if not str(path) or str(path) == ".":
+            raise PictureError("image: no path given")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise PictureError(f"{path}: not a file")
+    size = len(source) if isinstance(source, bytes) else path.stat().st_size
+    if size > MAX_BYTES:
+        raise PictureError(f"{_name(source)}: {size:,} bytes; no picture needs more than {MAX_BYTES:,}")
+    return io.BytesIO(source) if isinstance(source, bytes) else path
 
 
 def _name(source: PictureSource) -> str:
@@ -178,5 +228,12 @@ def _name(source: PictureSource) -> str:
 
 
 def _what_it_is(source: PictureSource) -> str:
-    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size  # type: ignore[arg-type]
-    return "an empty file" if size == 0 else "not a picture in a known format"
+    """What a file is that is none of the formats, as far as its first bytes tell."""
+    if isinstance(source, bytes):
+        start = source[:256]
+    else:
+        with Path(source).open("rb") as stream:  # type: ignore[arg-type]
+            start = stream.read(256)
+    if not start:
+        return "an empty file"
+    return next((what for begins, what in OTHERS if begins.match(start)), "not a picture in a known format")

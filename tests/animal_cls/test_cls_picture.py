@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import AvifImagePlugin, Image, ImageCms
 
+import animal_cls.picture
 from animal_cls.picture import MAX_PIXELS, PictureError, find_pictures, fit_picture, load_picture, open_picture
 
 PHOTOS = Path(next(iter(importlib.util.find_spec("skimage").submodule_search_locations))) / "data"
-RED, WHITE = (255, 0, 0), (255, 255, 255)
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -37,14 +38,37 @@ def colour(image: Image.Image) -> tuple[int, ...]:
     return tuple(int(v) for v in np.asarray(image).reshape(-1, 3).mean(axis=0).round())
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it has so many pixels, and holds none."""
+def png(width: int, height: int, depth: int, colours: int, rows: bytes) -> bytes:
+    """A PNG of these rows of pixels, as the standard numbers kinds of colours: 2 is RGB, 6 has alpha."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    size = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it has so many pixels, and holds none."""
+    return png(width, height, 8, 2, b"\0" * 64)
+
+
+def deep_png(colours: int, *channels: int) -> bytes:
+    """A PNG of 2 x 2 pixels of 16 bits for each channel."""
+    return png(2, 2, 16, colours, (b"\0" + struct.pack(f">{len(channels)}H", *channels) * 2) * 2)
+
+
+def red_and_blue_exchanged() -> bytes:
+    """A colour profile in which full red is what sRGB calls blue."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for name, other in (
+        (b"rXYZ", b"...."),
+        (b"bXYZ", b"rXYZ"),
+        (b"....", b"bXYZ"),
+        ("sRGB".encode("utf-16-be"), "BGRs".encode("utf-16-be")),
+    ):
+        profile = profile.replace(name, other)
+    return profile
 
 
 def palette_with_transparency() -> Image.Image:
@@ -52,6 +76,12 @@ def palette_with_transparency() -> Image.Image:
     image.putpalette([0, 0, 255, 255, 0, 0])
     image.paste(0, (0, 0, 8, 16))
     return image
+
+
+def animated(kind: str, **options) -> bytes:
+    """A file with two frames, a red one and a blue one."""
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE)]
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
@@ -101,16 +131,26 @@ def test_a_picture_is_turned_upright_as_its_exif_orientation_says(orientation, s
         pytest.param(encoded(Image.new("RGBA", (16, 16), (255, 0, 0, 0)), "PNG"), WHITE, id="RGBA, transparent"),
         pytest.param(encoded(Image.new("RGBA", (16, 16), (255, 0, 0, 127)), "PNG"), (255, 128, 128), id="RGBA, half transparent"),
         pytest.param(encoded(Image.new("LA", (16, 16), (0, 0)), "PNG"), WHITE, id="grey with alpha, transparent"),
+        pytest.param(animated("GIF"), RED, id="first frame of an animated GIF"),
+        pytest.param(animated("PNG"), RED, id="first frame of an animated PNG"),
+        pytest.param(animated("WEBP", lossless=True), RED, id="first frame of an animated WebP"),
+        pytest.param(animated("AVIF", quality=100), RED, id="first frame of an animated AVIF"),
+        pytest.param(deep_png(2, 65535, 0, 0), RED, id="16-bit colour PNG"),
+        pytest.param(deep_png(6, 65535, 0, 0, 32768), (255, 127, 127), id="16-bit colour PNG, half transparent"),
+        pytest.param(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "TIFF"), RED, id="CMYK TIFF"),
         pytest.param(
-            encoded(Image.new("RGB", (16, 16), RED), "GIF", save_all=True, append_images=[Image.new("RGB", (16, 16), (0, 0, 255))]),
-            RED,
-            id="first frame of an animated GIF",
+            encoded(Image.new("RGB", (16, 16), RED), "JPEG", icc_profile=red_and_blue_exchanged()), BLUE, id="JPEG with a profile"
         ),
         pytest.param(
-            encoded(Image.new("RGB", (16, 16), RED), "PNG", save_all=True, append_images=[Image.new("RGB", (16, 16), (0, 0, 255))]),
-            RED,
-            id="first frame of an animated PNG",
+            encoded(Image.new("RGBA", (16, 16), (*RED, 127)), "PNG", icc_profile=red_and_blue_exchanged()), (128, 128, 255), id="RGBA"
         ),
+        pytest.param(
+            encoded(palette_with_transparency(), "PNG", icc_profile=red_and_blue_exchanged()), (128, 0, 128), id="palette, profile"
+        ),
+        pytest.param(
+            encoded(Image.new("L", (16, 16), 90), "JPEG", icc_profile=red_and_blue_exchanged()), (90,) * 3, id="profile of others"
+        ),
+        pytest.param(encoded(Image.new("RGB", (16, 16), RED), "PNG", icc_profile=b"no profile"), RED, id="PNG with a broken profile"),
     ],
 )
 def test_colours_are_those_that_people_see(data, expected):
@@ -172,6 +212,76 @@ def test_the_error_says_what_is_wrong(tmp_path, name, reason):
     with pytest.raises(PictureError) as caught:
         load_picture(tmp_path / name, 32)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "a HEIC picture, as phones take them; save it as JPEG first"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC picture"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
+        (b"\xff\x0a\x7f\x02", "a JPEG XL picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "a film"),
+        (b"8BPS\0\1", "a Photoshop file"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg">', "a drawing in SVG"),
+        (b"%PDF-1.7\n", "a PDF"),
+    ],
+)
+def test_a_file_of_another_format_is_called_by_its_name(tmp_path, start, what):
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(start + bytes(300))
+    for source in (file, file.read_bytes()):
+        with pytest.raises(PictureError, match=rf": {what}.*; expected one of JPEG, PNG"):
+            open_picture(source)
+
+
+def test_an_avif_that_pillow_cannot_decode_is_a_picture_error_that_says_so(monkeypatch, recwarn):
+    data = encoded(Image.new("RGB", (16, 16)), "AVIF")
+    monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)
+    with pytest.raises(PictureError, match="an AVIF picture, and it is broken or Pillow was built without AVIF"):
+        open_picture(data)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_a_bomb_is_refused_before_a_pixel_is_decoded(kind, monkeypatch, tmp_path):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(animal_cls.picture, "MAX_PIXELS", 100)
+    (tmp_path / "bomb").write_bytes(encoded(Image.new("RGB", (12, 12)), kind))
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+    with pytest.raises(PictureError, match="more than 100 pixels; scale it down first"):
+        open_picture(tmp_path / "bomb")
+
+
+def test_twenty_thousand_pixels_squared_in_sixty_kilobytes_are_refused(tmp_path):
+    black = png(20_000, 20_000, 1, 0, bytes(2501) * 20_000)
+    assert len(black) < 60_000
+    (tmp_path / "bomb.png").write_bytes(black)
+    with pytest.raises(PictureError, match=r"bomb\.png: more than 89,478,485 pixels"):
+        open_picture(tmp_path / "bomb.png")
+
+
+def test_an_image_that_the_caller_opened_is_refused_by_its_size_as_well():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = Image.open(io.BytesIO(png_header(10_000, 10_000)))
+    with pytest.raises(PictureError, match=f"more than {MAX_PIXELS:,} pixels"):
+        open_picture(image)
+
+
+def test_a_file_that_no_memory_should_hold_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(animal_cls.picture, "MAX_BYTES", 100)
+    file = tmp_path / "huge.webp"
+    file.write_bytes(encoded(Image.open(PHOTOS / "chelsea.png"), "WEBP"))
+    with pytest.raises(PictureError, match=rf"huge\.webp: {file.stat().st_size:,} bytes; no picture needs more than 100"):
+        open_picture(file)
+
+
+def test_odd_metadata_warns_nobody(recwarn):
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12\0\x03"  # nine entries, of which not one is whole
+    assert open_picture(encoded(Image.new("RGB", (16, 16), RED), "PNG", exif=exif)).size == (16, 16)
+    assert not recwarn.list
 
 
 def test_the_limit_of_pixels_is_the_one_that_pillow_applies():
@@ -251,7 +361,7 @@ SMALL = Image.open(PHOTOS / "chelsea.png").convert("RGB").resize((24, 20))
 EXIF = Image.Exif()
 EXIF[0x0112] = 6
 WHOLE = {
-    "JPEG": encoded(SMALL, "JPEG", exif=EXIF),
+    "JPEG": encoded(SMALL, "JPEG", exif=EXIF, icc_profile=red_and_blue_exchanged()),
     "PNG": encoded(SMALL.convert("P"), "PNG", exif=EXIF, transparency=0),
     "WEBP": encoded(SMALL, "WEBP", exif=EXIF),
     "GIF": encoded(SMALL, "GIF"),
