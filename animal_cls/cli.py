@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -18,6 +18,8 @@ from animal_cls.module import CheckpointError, Classifier, check_checkpoint
 from animal_cls.network import WeightsError
 from animal_cls.picture import PictureError
 from animal_cls.split import SplitError
+
+BAD_INPUT = (CheckpointError, CorrectionError, DataError, PictureError, SplitError, WeightsError)
 
 
 class SaveConfigOnFit(SaveConfigCallback):
@@ -76,18 +78,28 @@ class ClassifierCLI(LightningCLI):
             self.config.predict.return_predictions = False
 
 
+def run(args: Sequence[str] | None = None, *, callbacks: Sequence[Callback] = ()) -> ClassifierCLI:
+    """Run the command line in this process, with callbacks beside those of the configuration.
+
+    Returns:
+        The command line when it has run: its trainer, model and data.
+    """
+    return ClassifierCLI(
+        Classifier,
+        PictureDataModule,
+        args=list(args) if args is not None else None,
+        trainer_defaults={"callbacks": list(callbacks)},
+        save_config_callback=SaveConfigOnFit,
+        save_config_kwargs={"overwrite": True},
+        load_from_checkpoint_support=False,
+    )
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; bad input gives one line on stderr and exit code 2."""
     try:
-        ClassifierCLI(
-            Classifier,
-            PictureDataModule,
-            args=list(args) if args is not None else None,
-            save_config_callback=SaveConfigOnFit,
-            save_config_kwargs={"overwrite": True},
-            load_from_checkpoint_support=False,
-        )
-    except (CheckpointError, CorrectionError, DataError, PictureError, SplitError, WeightsError) as error:
+        run(args)
+    except BAD_INPUT as error:
         print(f"animal_cls: {error}", file=sys.stderr)
         return 2
     return 0

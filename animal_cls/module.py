@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
@@ -57,6 +57,7 @@ class Classifier(LightningModule):
         composed: share of each training batch composed of two pictures, so that several kinds may be present, 0..1.
         freeze_batch_norm: keep the pretrained BatchNorm statistics.
         channels_last: lay out tensors with channels last, which convolutions prefer (1.7 times as fast on a CPU).
+        compile: run training steps through ``torch.compile``, which may be faster on a GPU; the first step takes long.
     """
 
     pixel_mean: Tensor
@@ -81,10 +82,12 @@ class Classifier(LightningModule):
         composed: float = 0.2,
         freeze_batch_norm: bool = True,
         channels_last: bool = True,
+        compile: bool = False,  # noqa: A002  (the word that torch has for it)
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.classes = list(classes)
+        self._train_forward: Callable[[Tensor], Tensor] = self.forward
         self._build(len(self.classes))
 
     def _build(self, outputs: int) -> None:
@@ -108,6 +111,8 @@ class Classifier(LightningModule):
 
     def on_fit_start(self) -> None:
         """Read the pretrained weights and fit the head, when a fit starts from its beginning: a checkpoint is restored by now."""
+        if self.hparams["compile"]:  # of training alone: batches of validation have other sizes, for each of which it would compile anew
+            self._train_forward = torch.compile(self.forward)
         if self.trainer.ckpt_path is not None:
             return
         if self.hparams["weights"] != "none":
@@ -172,7 +177,7 @@ class Classifier(LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Binary cross-entropy of every class, summed over classes and averaged over pictures."""
         images, presence = compose(batch["image"], self._presence(batch["label"]), share=self.hparams["composed"])
-        loss = self._loss(self(images), presence)
+        loss = self._loss(self._train_forward(images), presence)
         self.log("train/loss", loss, batch_size=len(images), prog_bar=True)
         return loss
 

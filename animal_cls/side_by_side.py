@@ -19,7 +19,8 @@ class SideBySide(Callback):
     """Measures the best weights of a fit on all three sides when it ends, on stderr and as text ``side_by_side`` in TensorBoard.
 
     The best weights are those of the first ModelCheckpoint; without one, those at the end. Pictures are whole, without augmentation.
-    On several devices rank zero measures and the others wait. A ``fast_dev_run`` is not measured.
+    On several devices rank zero measures and the others wait. A ``fast_dev_run`` is not measured; of a side that the Trainer limits to
+    some batches (``limit_val_batches``), as many pictures are.
 
     Args:
         train_pictures: most training pictures to measure, spread evenly; validation and test pictures are measured one and all.
@@ -38,8 +39,11 @@ class SideBySide(Callback):
             best = _best_checkpoint(trainer)
             model = load_checkpoint(best).to(pl_module.device) if best else pl_module
             measures = {}
+            limits = {Side.TRAIN: trainer.limit_train_batches, Side.VAL: trainer.limit_val_batches, Side.TEST: trainer.limit_test_batches}
             for side in Side:
-                loader = data.whole_pictures(side, most=self.train_pictures if side == Side.TRAIN else None)
+                limit = limits[side]
+                most = limit * data.batch_size if isinstance(limit, int) else len(data.pictures(side))
+                loader = data.whole_pictures(side, most=min(most, self.train_pictures) if side == Side.TRAIN else most)
                 with trainer.precision_plugin.forward_context():
                     measures[side.value] = model.measure(loader) if len(loader) else {"pictures": 0}
             table = side_table(measures)

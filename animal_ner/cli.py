@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -16,6 +16,8 @@ from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError
 from animal_ner.module import CheckpointError, Tagger, check_checkpoint
 from animal_ner.sentences import SentenceError
+
+BAD_INPUT = (CheckpointError, EncoderError, SentenceError)
 
 
 class SaveConfigOnFit(SaveConfigCallback):
@@ -67,18 +69,28 @@ class TaggerCLI(LightningCLI):
             self.config.predict.return_predictions = False
 
 
+def run(args: Sequence[str] | None = None, *, callbacks: Sequence[Callback] = ()) -> TaggerCLI:
+    """Run the command line in this process, with callbacks beside those of the configuration.
+
+    Returns:
+        The command line when it has run: its trainer, model and data.
+    """
+    return TaggerCLI(
+        Tagger,
+        SentenceDataModule,
+        args=list(args) if args is not None else None,
+        trainer_defaults={"callbacks": list(callbacks)},
+        save_config_callback=SaveConfigOnFit,
+        save_config_kwargs={"overwrite": True},
+        load_from_checkpoint_support=False,
+    )
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; bad input gives one line on stderr and exit code 2."""
     try:
-        TaggerCLI(
-            Tagger,
-            SentenceDataModule,
-            args=list(args) if args is not None else None,
-            save_config_callback=SaveConfigOnFit,
-            save_config_kwargs={"overwrite": True},
-            load_from_checkpoint_support=False,
-        )
-    except (CheckpointError, EncoderError, SentenceError) as error:
+        run(args)
+    except BAD_INPUT as error:
         print(f"animal_ner: {error}", file=sys.stderr)
         return 2
     return 0

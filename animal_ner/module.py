@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForTokenClassification
 
 from animal_ner.data import SentenceDataModule
-from animal_ner.encoder import EncoderError, find_encoder
+from animal_ner.encoder import EncoderError, find_encoder, find_tokenizer
 from animal_ner.metrics import SpanScore
 from animal_ner.names import fold
 from animal_ner.sentences import Sentence
@@ -42,7 +42,10 @@ class Tagger(LightningModule):
     Args:
         encoder: a local folder or a name on the Hugging Face hub; looked up when a fit begins from scratch, never when a
             checkpoint is loaded.
-        encoder_config: the encoder's configuration, as in its config.json; filled in by the module and kept in checkpoints.
+        encoder_config: the encoder's configuration, as in its config.json; filled in by the module and kept in checkpoints. Given by
+            hand, with ``scratch`` and ``tokenizer``, it describes an encoder of random weights that needs no files.
+        tokenizer: tokenizer.json for an ``encoder_config`` given by hand, or ``release``: that of the tagger that ships with the verifier.
+            Read when a fit begins from scratch.
         window: most pieces of a text that are read at once; longer texts are read in overlapping windows.
         rate: peak learning rate of the encoder.
         head_rate: peak learning rate of the last layer.
@@ -58,6 +61,7 @@ class Tagger(LightningModule):
         self,
         encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
         encoder_config: dict[str, Any] | None = None,
+        tokenizer: str | None = None,
         window: int = 128,
         rate: float = 1e-4,
         head_rate: float = 1e-3,
@@ -235,8 +239,18 @@ class Tagger(LightningModule):
     @property
     def _tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:
-            raise CheckpointError("this tagger was built from a configuration alone: load a checkpoint, or leave out encoder_config")
+            if self.hparams["tokenizer"] is None:
+                raise CheckpointError("this tagger was built from a configuration alone: load a checkpoint, or leave out encoder_config")
+            self.tokenizer = self._named_tokenizer(self.hparams["tokenizer"])
         return self.tokenizer
+
+    def _named_tokenizer(self, name: str) -> Tokenizer:
+        file = find_tokenizer(name)
+        tokenizer = _read_tokenizer(file)
+        pieces, rows = tokenizer.get_vocab_size(), self.network.get_input_embeddings().num_embeddings
+        if pieces > rows:
+            raise EncoderError(f"{file}: {pieces:,} pieces, but model.encoder_config.vocab_size is {rows:,}; it must be at least as many")
+        return tokenizer
 
     def _rows(self, sentence: Sentence) -> list[tuple[Window, list[int]]]:
         """The windows of a sentence with the tag of each of their words, as indices into ``TAGS``."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from animal_cls.averaging import average_checkpoints, main
+from animal_cls.cli import main as fit
 from animal_cls.module import CheckpointError, load_checkpoint
 
 
@@ -66,3 +67,11 @@ def test_the_command_writes_the_average_and_exits_with_2_for_a_file_that_cannot_
     assert captured.out == ""
     assert captured.err.startswith(f"average: {tmp_path / 'absent.ckpt'}: no such file")
     assert captured.err.count("\n") == 1
+
+
+def test_a_rehearsal_leaves_no_file(fit_flags, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert fit(["fit", *fit_flags("--trainer.fast_dev_run=true")]) == 0
+    assert not list((tmp_path / "here").iterdir())
+    assert not list(tmp_path.rglob("*.ckpt"))

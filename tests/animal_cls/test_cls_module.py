@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from functools import partial
 from itertools import islice, pairwise
 
 import pytest
@@ -321,3 +322,16 @@ def test_a_picture_of_two_kinds_counts_when_both_are_among_the_three_likeliest(a
     model._test_pairs({"image": images, "label": labels}, model(images))
     assert (logged["test/both_in_top3_whole"] == 1.0) == all_of_it
     assert logged["test/both_in_top3"] == 1.0  # the parts of a long picture show one kind each
+
+
+def test_compiled_training_steps_learn_what_others_do(data, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced as ever, without a C++ compiler
+    weights = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, probe_epochs=0, composed=0, compile=compiled)
+        model.network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))
+        fit(model, data, 1)
+        assert set(model.network.state_dict()) == {"2.weight", "2.bias"}
+        weights.append(model.network[2].weight.detach())
+    torch.testing.assert_close(*weights)

@@ -225,3 +225,36 @@ def test_a_tagger_from_a_configuration_alone_reads_nothing(checkpoint: Path) -> 
     config = torch.load(checkpoint, weights_only=True)["hyper_parameters"]["encoder_config"]
     with pytest.raises(CheckpointError, match="load a checkpoint"):
         Tagger(encoder_config=config).read(["a cat"])
+
+
+@pytest.fixture
+def small_encoder() -> dict[str, Any]:
+    """An encoder of random weights, described by hand."""
+    return {
+        "model_type": "bert",
+        "vocab_size": 120,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+
+
+def test_an_encoder_described_by_hand_learns_and_its_checkpoint_needs_no_file(
+    folder: Path, small_encoder: dict[str, Any], sentence_file: Path, tmp_path: Path
+) -> None:
+    (folder / "tokenizer.json").rename(tmp_path / "tokenizer.json")
+    tagger = Tagger(encoder_config=small_encoder, tokenizer=str(tmp_path / "tokenizer.json"), scratch=True, window=32)
+    runner = trainer(max_epochs=1)
+    words = tagger.network.get_input_embeddings().weight.clone()
+    runner.fit(tagger, SentenceDataModule([str(sentence_file)], [str(sentence_file)], generated=0))
+    assert not torch.equal(words, tagger.network.get_input_embeddings().weight)
+    runner.save_checkpoint(tmp_path / "scratch.ckpt")
+    (tmp_path / "tokenizer.json").unlink()
+    assert load_checkpoint(tmp_path / "scratch.ckpt").read(["a cat"]) == tagger.eval().read(["a cat"])
+
+
+def test_an_encoder_with_fewer_rows_than_the_tokenizer_has_pieces_is_refused(folder: Path, small_encoder: dict[str, Any]) -> None:
+    tagger = Tagger(encoder_config=small_encoder | {"vocab_size": 5}, tokenizer=str(folder / "tokenizer.json"), scratch=True)
+    with pytest.raises(EncoderError, match=r"tokenizer\.json: \d+ pieces, but model\.encoder_config\.vocab_size is 5; it must be at least"):
+        tagger.read(["a cat"])
