@@ -26,7 +26,7 @@ from animal_ner.names import fold
 from animal_ner.sentences import Sentence
 from animal_ner.tags import TAGS, Claim, Span, spans_to_tags
 from animal_ner.text import TextError, check_text
-from animal_ner.tokens import Ids, Logits, Window, find_spans, pad, padding_id, split_words, windows
+from animal_ner.tokens import Ids, Logits, Tagging, Window, pad, padding_id, split_words, tag_texts, windows
 
 IGNORED = -100  # target of the pieces that begin no word
 PART = 8  # rows of a training batch that are padded to one length
@@ -142,7 +142,11 @@ class Tagger(LightningModule):
 
     def read(self, texts: list[str]) -> list[list[Span]]:
         """Find the mentions of texts; spans are in characters of the texts as given."""
-        return find_spans(self._tokenizer, texts, self._score, size=self.hparams["window"])
+        return [tagging.spans for tagging in self.tag(texts)]
+
+    def tag(self, texts: list[str]) -> list[Tagging]:
+        """Find the mentions of texts, with how sure they are."""
+        return tag_texts(self._tokenizer, texts, self._score, size=self.hparams["window"])
 
     def training_step(self, batch: list[Sentence], batch_idx: int) -> Tensor:
         """Cross-entropy of the tag of each word, at its first piece."""

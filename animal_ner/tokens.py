@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from animal_ner.tags import Claim, Span, best_tags, tags_to_spans
+from animal_ner.tags import Claim, Span, best_tags, sureness, tags_to_spans
 from animal_ner.text import plain
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -37,6 +37,14 @@ class Window:
     ids: tuple[int, ...]
     start: int
     first: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """The mentions of a text, in order, in characters of the text as given, and how sure the tagger is of its least sure word, 0..1."""
+
+    spans: list[Span]
+    sureness: float
 
 
 def split_words(tokenizer: Tokenizer, text: str) -> Words:
@@ -97,9 +105,9 @@ def padding_id(tokenizer: Tokenizer) -> int:
     return 0 if found is None else int(found)
 
 
-def find_spans(
+def tag_texts(
     tokenizer: Tokenizer, texts: Sequence[str], score: Callable[[Ids, Ids], Logits], *, size: int, batch_size: int = 32
-) -> list[list[Span]]:
+) -> list[Tagging]:
     """Find the mentions of each text: the one way from texts to spans, for training, checkpoints and the release.
 
     Args:
@@ -110,7 +118,7 @@ def find_spans(
         batch_size: most windows scored at once.
 
     Returns:
-        For each text its spans in order, start and end in characters of the text as given.
+        A tagging for each text.
     """
     words = [split_words(tokenizer, text) for text in texts]
     rows = [(i, window) for i, of_text in enumerate(words) for window in windows(tokenizer, of_text, size)]
@@ -128,8 +136,9 @@ def find_spans(
     found = []
     for text, of_text, of_words in zip(texts, logits, words, strict=True):
         values = np.array([of_text[k][1] for k in range(len(of_words))], dtype=np.float32)
-        spans = tags_to_spans(best_tags(values))
-        found.append([_trim(of_words.offsets[s.start][0], of_words.offsets[s.end - 1][1], s.claim, text) for s in spans])
+        tags = best_tags(values)
+        spans = [_trim(of_words.offsets[s.start][0], of_words.offsets[s.end - 1][1], s.claim, text) for s in tags_to_spans(tags)]
+        found.append(Tagging(spans, sureness(values, tags)))
     return found
 
 

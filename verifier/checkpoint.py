@@ -14,7 +14,7 @@ from animal_cls.calibration import Calibration
 from animal_cls.picture import Pixels
 from animal_cls.views import strongest
 from animal_ner import module as tagger
-from animal_ner.tags import Span
+from animal_ner.tokens import Tagging
 from verifier.decision import InputError
 from verifier.release import Manifest
 
@@ -33,9 +33,9 @@ class CheckpointReader:
         except tagger.CheckpointError as error:
             raise InputError(str(error)) from error
 
-    def read(self, texts: Sequence[str]) -> list[list[Span]]:
-        """Spans of each text, in characters of the text as given."""
-        return self.module.read(list(texts))
+    def read(self, texts: Sequence[str]) -> list[Tagging]:
+        """The mentions of each text, in characters of the text as given, and how sure they are."""
+        return self.module.tag(list(texts))
 
 
 class CheckpointLooker:

@@ -34,6 +34,19 @@ class Mention:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What was read in a text.
+
+    Attributes:
+        mentions: the animals that it names, in reading order.
+        certainty: probability, 0..1, that these are the mentions with their claims, and all of them.
+    """
+
+    mentions: tuple[Mention, ...]
+    certainty: float
+
+
+@dataclass(frozen=True)
 class Animal:
     """A kind with the calibrated probability, 0..1, that the picture shows it."""
 
@@ -107,7 +120,14 @@ class Verdict:
 
 
 def decide(
-    *, mentions: Sequence[Mention], presence: Mapping[str, float], asked: Calibration, threshold: float, seen_from: float, shown: int = 5
+    *,
+    mentions: Sequence[Mention],
+    presence: Mapping[str, float],
+    asked: Calibration,
+    threshold: float,
+    seen_from: float,
+    certainty: float = 1.0,
+    shown: int = 5,
 ) -> Verdict:
     """Tell whether what the mentions claim holds for a picture.
 
@@ -122,6 +142,8 @@ def decide(
             kind, but what a text names is there about as often as not; fitted on claims about validation pictures.
         threshold: probability of truth, 0..1, from which the answer is true; fitted on validation pairs.
         seen_from: presence, 0..1, from which an animal counts as seen in reason and findings; the answer does not depend on it.
+        certainty: probability, 0..1, that the mentions are what the text says. What is true of a text that was misread is open: the less
+            certain the reading, the nearer lies the probability of truth to the threshold. The answer does not depend on it.
         shown: number of animals, likeliest first, that the verdict lists.
 
     Returns:
@@ -139,6 +161,7 @@ def decide(
         answer = probability >= threshold and reason is Reason.AGREES
         seen = [animal for animal in animals if animal.probability >= seen_from]
         findings = _find(mentions, presence, asked=asked, threshold=threshold, seen=seen, answer=answer)
+        probability = threshold + certainty * (probability - threshold)
         return Verdict(answer, probability, reason, tuple(mentions), findings, animals)
 
     present, absent, either = (_claimed(mentions, claim) for claim in (Claim.PRESENT, Claim.ABSENT, Claim.EITHER))

@@ -19,7 +19,7 @@ from animal_ner.names import Names
 from animal_ner.sentences import SentenceError, read_sentences
 from animal_ner.tags import Claim, Span
 from verifier.cli import BAD_INPUT, verdict_as_json
-from verifier.decision import InputError, Mention, Reason, conditions, decide
+from verifier.decision import InputError, Reading, Reason, conditions, decide
 from verifier.pairs import Pair, make_pairs, read_look_alikes, read_pictures
 from verifier.pipeline import Verifier
 from verifier.release import Manifest, Release
@@ -27,7 +27,7 @@ from verifier.report import Control, Judged, Report, arrays, as_json, as_table, 
 from verifier.scores import sureness
 
 
-def judge(pair: Pair, mentions: Sequence[Mention], presence: Mapping[str, float], manifest: Manifest) -> Judged:
+def judge(pair: Pair, reading: Reading, presence: Mapping[str, float], manifest: Manifest) -> Judged:
     """The verdict on a pair, and what simpler rules say of it.
 
     The controls see what the decision sees. ``ANY_WORD``, the usual rule, is true if any animal named is the likeliest in the picture,
@@ -36,12 +36,13 @@ def judge(pair: Pair, mentions: Sequence[Mention], presence: Mapping[str, float]
 
     Args:
         pair: the text and the picture.
-        mentions: what the tagger read in the text.
+        reading: what the tagger read in the text.
         presence: what the classifier saw in the picture.
         manifest: of the release.
     """
+    mentions = reading.mentions
     rule = partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from)
-    verdict = rule(mentions=mentions, presence=presence)
+    verdict = rule(mentions=mentions, presence=presence, certainty=reading.certainty)
     wanted, denied = conditions(mentions)
     settled = verdict.reason in (Reason.NO_CLAIM, Reason.UNKNOWN_ANIMAL)
     likeliest = verdict.animals[0].kind
@@ -64,7 +65,7 @@ def judge_all(verifier: Verifier, manifest: Manifest, pairs: Sequence[Pair]) -> 
     Raises:
         InputError: a text or a picture cannot be used.
     """
-    read, look = cache(verifier.read), cache(verifier.look)
+    read, look = cache(verifier.reading), cache(verifier.look)
     for pair in pairs:
         yield judge(pair, read(pair.sentence.text), look(pair.picture.path), manifest)
 

@@ -36,7 +36,7 @@ from verifier.interchange import PT2_FILES, SAFETENSORS_FILES, TRANSFORMERS_FILE
 from verifier.release import CARD, FILES, MANIFEST, Manifest, Release, digest
 from verifier.runtime import OnnxLooker, OnnxReader
 from verifier.scores import calibration_error
-from verifier.validation import fit_asked, fit_seen_from, fit_threshold, simulated_claims
+from verifier.validation import fit_asked, fit_reading, fit_seen_from, fit_threshold, simulated_claims
 
 FORMATS = {
     "onnx": ("ner_checkpoint", "cls_checkpoint"),
@@ -87,6 +87,7 @@ def export(ner: Path, cls: Path, output: Path, *, licence: str | None = None) ->
             size=looker.size,
             window=int(reader.module.hparams["window"]),
             calibration=calibration,
+            reading=_fit_reading(reader, sentences),
             asked=asked,
             threshold=fit_threshold(probability, truth),
             seen_from=fit_seen_from(presence, labels),
@@ -209,12 +210,19 @@ def _halve(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def _fit_reading(reader: CheckpointReader, sentences: Sequence[Sentence]) -> Calibration:
+    taggings = reader.read([sentence.text for sentence in sentences])
+    right = [tagging.spans == list(sentence.mentions) for tagging, sentence in zip(taggings, sentences, strict=True)]
+    return fit_reading(np.array([tagging.sureness for tagging in taggings]), np.array(right))
+
+
 def _check_tagger(exported: OnnxReader, reader: CheckpointReader, sentences: Sequence[Sentence]) -> dict[str, float]:
     """Scores of the exported tagger on the validation sentences, if they are those of the checkpoint."""
     scores = []
     for model in (exported, reader):
         score = SpanScore()
-        score.update(model.read([sentence.text for sentence in sentences]), [sentence.mentions for sentence in sentences])
+        spans = [tagging.spans for tagging in model.read([sentence.text for sentence in sentences])]
+        score.update(spans, [sentence.mentions for sentence in sentences])
         scores.append({name: round(float(value), 4) for name, value in score.compute().items()})
     if scores[1]["f1"] - scores[0]["f1"] > MAX_F1_LOSS:
         raise InputError(

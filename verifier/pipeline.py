@@ -10,12 +10,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
+
+from animal_cls.calibration import log_odds
 from animal_cls.picture import PictureError, PictureSource, Pixels
 from animal_cls.views import load_views
 from animal_ner.names import Names
 from animal_ner.tags import Span
 from animal_ner.text import TextError, check_text
-from verifier.decision import InputError, Mention, Verdict, decide
+from animal_ner.tokens import Tagging
+from verifier.decision import InputError, Mention, Reading, Verdict, decide
 from verifier.release import MANIFEST, Release, digest
 from verifier.runtime import Looker, OnnxLooker, OnnxReader, Reader, as_presence
 
@@ -122,8 +126,8 @@ class Verifier:
         """
         checked = _check(text)
         opened = self._decoders.submit(_open, image, self._looker.size)  # while the text is read
-        mentions = self._mentions(checked, self._reader.read([checked])[0])
-        return self._decide(mentions, self._presence(opened.result()))
+        reading = self._reading(checked, self._reader.read([checked])[0])
+        return self._decide(reading, self._presence(opened.result()))
 
     def verify_batch(self, pairs: Iterable[tuple[str, PictureSource]]) -> Iterator[Verdict]:
         """Verify many pairs in order, some at a time through both models; the pairs are taken as they are needed.
@@ -152,14 +156,14 @@ class Verifier:
         images = {pair.key: pair.image for pair in good}
         opened = self._decoders.map(self._try_open, images.values())
         texts = list(dict.fromkeys(pair.text for pair in good))
-        mentions = {text: self._mentions(text, spans) for text, spans in zip(texts, self._reader.read(texts), strict=True)}
+        readings = {text: self._reading(text, tagging) for text, tagging in zip(texts, self._reader.read(texts), strict=True)}
         looks = self._look_at(zip(images, opened, strict=True))
         for pair in pairs:
             if isinstance(pair, InputError):
                 yield pair
                 continue
             look = looks[pair.key]
-            yield look if isinstance(look, InputError) else self._decide(mentions[pair.text], look)
+            yield look if isinstance(look, InputError) else self._decide(readings[pair.text], look)
 
     def _try_open(self, image: PictureSource) -> Pixels | InputError:
         try:
@@ -183,8 +187,16 @@ class Verifier:
         Raises:
             InputError: the text is empty or too long.
         """
+        return self.reading(text).mentions
+
+    def reading(self, text: str) -> Reading:
+        """As ``read``, with the probability that the text is read right.
+
+        Raises:
+            InputError: the text is empty or too long.
+        """
         checked = _check(text)
-        return self._mentions(checked, self._reader.read([checked])[0])
+        return self._reading(checked, self._reader.read([checked])[0])
 
     def look(self, image: PictureSource) -> dict[str, float]:
         """Find the animals of a picture: for each kind the calibrated probability, 0..1, that the picture shows it.
@@ -196,6 +208,10 @@ class Verifier:
 
     def _presence(self, pixels: Pixels) -> dict[str, float]:
         return as_presence(self._looker.kinds, self._looker.look([pixels])[0])
+
+    def _reading(self, text: str, tagging: Tagging) -> Reading:
+        certainty = float(self._manifest.reading.presence(log_odds(np.array(tagging.sureness))))
+        return Reading(self._mentions(text, tagging.spans), certainty)
 
     def _mentions(self, text: str, spans: Sequence[Span]) -> tuple[Mention, ...]:
         """Spans as mentions, their names led to kinds."""
@@ -214,10 +230,15 @@ class Verifier:
         adjacent = not text[before.end : mention.start].strip(" -")
         return adjacent and before.claim == mention.claim and not self._names.is_listed(before.text)
 
-    def _decide(self, mentions: tuple[Mention, ...], presence: dict[str, float]) -> Verdict:
+    def _decide(self, reading: Reading, presence: dict[str, float]) -> Verdict:
         manifest = self._manifest
         return decide(
-            mentions=mentions, presence=presence, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from
+            mentions=reading.mentions,
+            presence=presence,
+            asked=manifest.asked,
+            threshold=manifest.threshold,
+            seen_from=manifest.seen_from,
+            certainty=reading.certainty,
         )
 
 

@@ -13,7 +13,7 @@ from animal_cls.calibration import Calibration
 from animal_ner.tags import TAGS
 from verifier.decision import InputError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"  # for people: nothing reads it
 FILES = ("tagger.onnx", "classifier.onnx", "tokenizer.json")
@@ -31,6 +31,7 @@ class Manifest:
         size: side in pixels of the classifier's images.
         window: most pieces that the tagger reads at once.
         calibration: from the classifier's logits to presences.
+        reading: from the log-odds of a text's sureness (see ``animal_ner.tags``) to the probability that it is read right.
         asked: from the log-odds of a presence to the probability that a text which speaks of it is right.
         threshold: probability of truth, 0..1, from which an answer is true.
         seen_from: presence, 0..1, from which an animal counts as seen.
@@ -43,6 +44,7 @@ class Manifest:
     size: int
     window: int
     calibration: Calibration
+    reading: Calibration
     asked: Calibration
     threshold: float
     seen_from: float
@@ -65,7 +67,7 @@ class Manifest:
             raise ValueError(f"not a manifest of format {FORMAT}")
         try:
             fields |= {"tags": tuple(fields["tags"]), "kinds": tuple(fields["kinds"]), "calibration": Calibration(**fields["calibration"])}
-            fields["asked"] = Calibration(**fields["asked"])
+            fields |= {name: Calibration(**fields[name]) for name in ("reading", "asked")}
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"a field is missing or of the wrong type ({error})") from error

@@ -13,16 +13,15 @@ from tokenizers import Tokenizer
 
 from animal_cls.picture import Pixels
 from animal_cls.views import strongest
-from animal_ner.tags import Span
-from animal_ner.tokens import Ids, Logits, find_spans
+from animal_ner.tokens import Ids, Logits, Tagging, tag_texts
 from verifier.release import Release
 
 
 class Reader(Protocol):
     """Finds the mentions of texts."""
 
-    def read(self, texts: Sequence[str]) -> list[list[Span]]:
-        """Spans of each text, in characters of the text as given."""
+    def read(self, texts: Sequence[str]) -> list[Tagging]:
+        """The mentions of each text, in characters of the text as given, and how sure they are."""
         ...
 
 
@@ -52,9 +51,9 @@ class OnnxReader:
         self._tokenizer = Tokenizer.from_file(str(release.checked("tokenizer.json")))
         self._window = release.manifest.window
 
-    def read(self, texts: Sequence[str]) -> list[list[Span]]:
-        """Spans of each text, in characters of the text as given."""
-        return find_spans(self._tokenizer, texts, self._score, size=self._window)
+    def read(self, texts: Sequence[str]) -> list[Tagging]:
+        """The mentions of each text, in characters of the text as given, and how sure they are."""
+        return tag_texts(self._tokenizer, texts, self._score, size=self._window)
 
     def _score(self, ids: Ids, mask: Ids) -> Logits:
         logits: Logits = self._session.run(["logits"], {"ids": ids, "mask": mask})[0]

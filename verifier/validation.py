@@ -35,6 +35,16 @@ def fit_asked(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed:
     return fit_calibration(log_odds(np.array(values))[:, None], np.array(right)[:, None])
 
 
+def fit_reading(sureness: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
+    """Fit what the sureness of a tagging says of it: whether all mentions of the text, and their claims, are right.
+
+    Args:
+        sureness: (N,) of the taggings, 0..1.
+        right: (N,) whether each is exactly what was annotated.
+    """
+    return fit_calibration(log_odds(sureness)[:, None], right[:, None])
+
+
 def simulated_claims(
     presence: NDArray[np.float64], labels: NDArray[np.int64], *, asked: Calibration, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

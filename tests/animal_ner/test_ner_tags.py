@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from animal_ner.tags import OUTSIDE, TAGS, Claim, Span, best_tags, spans_to_tags, tags_to_spans
+from animal_ner.tags import OUTSIDE, TAGS, Claim, Span, best_tags, spans_to_tags, sureness, tags_to_spans
 
 
 @st.composite
@@ -113,3 +113,12 @@ def test_very_large_logits_stay_finite() -> None:
     logits = np.full((2, len(TAGS)), -1e30, dtype=np.float32)
     logits[:, TAGS.index("B-ABSENT")] = 1e30
     assert best_tags(logits) == ["B-ABSENT", "B-ABSENT"]
+
+
+def test_a_text_is_as_sure_as_its_least_sure_word() -> None:
+    logits = np.full((3, len(TAGS)), -20.0, dtype=np.float32)
+    logits[:, 0] = [9.0, 0.0, 9.0]
+    logits[1, 1] = np.log(3.0)
+    assert sureness(logits, best_tags(logits)) == pytest.approx(0.75, abs=1e-3)
+    assert sureness(logits, ["O", "O", "O"]) == pytest.approx(0.25, abs=1e-3)
+    assert sureness(logits[:0], []) == 1.0

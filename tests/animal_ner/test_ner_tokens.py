@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from animal_ner.tags import TAGS, Claim, Span
-from animal_ner.tokens import OVERLAP, Ids, Logits, Window, find_spans, pad, padding_id, split_words, windows
+from animal_ner.tokens import OVERLAP, Ids, Logits, Tagging, Window, pad, padding_id, split_words, tag_texts, windows
 
 FIXTURES_STAY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 WORDS = st.lists(
     st.sampled_from(["there", "is", "a", "cat", "dog", "owl", ".", "?", "isn't", "aardvark", "…", "café", "🦊"]), max_size=60
 ).map(" ".join)
+
+
+def find_spans(*args, **options):
+    return [tagging.spans for tagging in tag_texts(*args, **options)]
 
 
 def by_number(ids: Ids, mask: Ids) -> Logits:
@@ -144,7 +148,7 @@ def test_spans_of_many_texts_come_in_the_order_of_the_texts(tokenizer: Tokenizer
 
 def test_texts_without_words_are_never_scored(tokenizer: Tokenizer) -> None:
     scores = FindsCats(tokenizer)
-    assert find_spans(tokenizer, ["", " "], scores, size=32) == [[], []]
+    assert tag_texts(tokenizer, ["", " "], scores, size=32) == [Tagging([], 1.0)] * 2
     assert scores.shapes == []
 
 

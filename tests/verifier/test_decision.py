@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +98,16 @@ def test_with_certain_presences_the_answer_is_the_truth_rule_of_the_guideline(me
     presence = {kind: float(kind in shown) for kind in KINDS}
     result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
     assert result.answer == holds([(m.claim, m.kinds) for m in mentions], shown)
+
+
+@given(
+    claims, st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS}), st.floats(0.01, 0.99), st.floats(0.01, 1), st.floats(0.01, 1)
+)
+def test_a_less_certain_reading_gives_the_same_answer_less_surely(mentions, presence, threshold, certainty, share):
+    rule = partial(decide, mentions=mentions, presence=presence, asked=ASKED, threshold=threshold, seen_from=0.5)
+    more, less = rule(certainty=certainty), rule(certainty=certainty * share)
+    assert (more.answer, more.reason, more.findings) == (less.answer, less.reason, less.findings)
+    assert abs(less.probability - threshold) <= abs(more.probability - threshold) + 1e-9
 
 
 @given(claims, st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS}), st.floats(0.01, 1))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from animal_cls.calibration import Calibration
-from verifier.validation import fit_asked, fit_seen_from, fit_threshold, simulated_claims
+from animal_cls.calibration import Calibration, log_odds
+from verifier.validation import fit_asked, fit_reading, fit_seen_from, fit_threshold, simulated_claims
 
 
 def test_a_perfect_classifier_gets_every_simulated_claim_right():
@@ -37,3 +37,13 @@ def test_a_small_presence_counts_for_more_once_somebody_speaks_of_it_but_not_for
     asked = fit_asked(presence, labels, seed=0)
     half = 1 / (1 + np.exp(asked.shift / asked.scale))
     assert 0.05 < half < 0.5
+
+
+def test_a_sure_tagging_is_likely_to_be_right_as_often_as_such_ones_were():
+    chance = np.random.default_rng(0)
+    sureness = chance.uniform(0.3, 1.0, 2000)
+    right = chance.random(2000) < 0.5 + 0.45 * (sureness > 0.6)
+    reading = fit_reading(sureness, right)
+    certainty = reading.presence(log_odds(sureness))
+    assert certainty[sureness > 0.6].mean() == pytest.approx(0.95, abs=0.05)
+    assert certainty[sureness < 0.6].mean() == pytest.approx(0.5, abs=0.15)
