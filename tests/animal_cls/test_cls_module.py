@@ -330,8 +330,8 @@ def test_compiled_training_steps_learn_what_others_do(data, monkeypatch):
     for compiled in (False, True):
         torch.manual_seed(0)
         model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, probe_epochs=0, composed=0, compile=compiled)
-        model.network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 3))
+        model.network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
         fit(model, data, 1)
-        assert set(model.network.state_dict()) == {"2.weight", "2.bias"}
-        weights.append(model.network[2].weight.detach())
+        assert set(model.network.state_dict()) == {"0.weight", "0.bias", "3.weight", "3.bias"}
+        weights.append(model.network[3].weight.detach())
     torch.testing.assert_close(*weights)
