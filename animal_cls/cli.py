@@ -100,6 +100,14 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         run(args)
     except BAD_INPUT as error:
-        print(f"animal_cls: {error}", file=sys.stderr)
+        print(f"animal_cls: {_reason(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; of one that a worker met, without the traceback that torch puts before it."""
+    text = str(error)
+    if not text.startswith("Caught "):
+        return text
+    return text.strip().splitlines()[-1].removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")

@@ -18,7 +18,10 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default
 
 from animal_cls.cells import NO_ANIMAL, is_waiting, plain_cell
 from animal_cls.corrections import corrected, right_labels
+from animal_cls.fingerprints import as_array, take_fingerprints
 from animal_cls.picture import PictureError, Pixels, find_pictures, load_picture, open_picture
+from animal_cls.provenance import PROVENANCE, provenance
+from animal_cls.soundness import check_apart, check_classes, check_readable
 from animal_cls.split import Example, Side, make_split, read_split, write_split
 from animal_cls.transforms import TrainTransform
 from animal_cls.views import load_views
@@ -253,6 +256,7 @@ class PictureDataModule(LightningDataModule):
         balance: 0 draws training pictures as they come, 1 draws all classes equally often.
         batch_size: pictures in a batch.
         num_workers: processes that decode pictures; 0 decodes in the training process.
+        max_unreadable: share of the pictures, 0..1, that may be unreadable; they are left out with a warning. More are an error.
         predict_paths: pictures, or folders of pictures, for ``predict``.
     """
 
@@ -274,6 +278,7 @@ class PictureDataModule(LightningDataModule):
         balance: float = 0.5,
         batch_size: int = 64,
         num_workers: int = 2,
+        max_unreadable: float = 0.05,
         predict_paths: list[str] | None = None,
     ) -> None:
         super().__init__()
@@ -288,49 +293,82 @@ class PictureDataModule(LightningDataModule):
         self.size, self.train_size = size, train_size
         self.smallest_crop, self.colour, self.balance = smallest_crop, colour, balance
         self.batch_size, self.num_workers = batch_size, num_workers
+        self.max_unreadable = max_unreadable
         self.predict_paths = [Path(path) for path in predict_paths or []]
         if not 0 < val < 1 or not 0 <= test < 1 or val + test >= 1 or not (test or test_only):
             raise DataError(f"data.val {val} and data.test {test}: both must be above 0 and their sum below 1")
+        if not 0 <= max_unreadable < 1:
+            raise DataError(f"data.max_unreadable {max_unreadable}: a share of the pictures is needed, from 0 to below 1")
         self.examples = read_examples(self.root, self.table) if self.root and not self.predict_paths else []
         self.classes: list[str] = sorted({example.label for example in self.examples if example.label})
         self._datasets: dict[Side, PictureDataset] = {}
 
     def prepare_data(self) -> None:
-        """Make the split file if it is not there (once, on the first process)."""
-        if self.examples and not self.split_file.exists():
-            everything = self._all_examples()
-            right = self._right_labels(everything)
-            # One that cannot be read has no fingerprint; left out, it need not have one.
-            unusable = {example.path for example in everything if corrected(example, right) is None and not _opens(example.path)}
-            examples = [example for example in everything if example.path not in unusable]
-            logger.info("Looking for near-duplicates among %s pictures ...", f"{len(examples):,}")
-            sides = make_split(examples, val=self.val, test=self.test, seed=self.seed, test_only=self.test_only)
-            unused = [example for example in everything if example.path in unusable]
-            write_split(self.split_file, [*examples, *unused], [*sides, *(Side.TRAIN for _ in unused)])
+        """Take the fingerprints of the pictures, and make the split file if it is not there (once, on the first process)."""
+        if not self.examples:
+            return
+        everything = self._all_examples()
+        found = take_fingerprints([example.path for example in everything], self.fingerprint_file, keep=True)
+        if self.split_file.exists():
+            return
+        check_readable(self._used(everything), found, most=self.max_unreadable)
+        examples = [example for example in everything if found[example.path].bits]
+        logger.info("Looking for near-duplicates among %s pictures ...", f"{len(examples):,}")
+        sides = make_split(
+            examples,
+            val=self.val,
+            test=self.test,
+            seed=self.seed,
+            test_only=self.test_only,
+            fingerprints=as_array(found[example.path] for example in examples),
+        )
+        unread = [example for example in everything if not found[example.path].bits]
+        write_split(self.split_file, [*examples, *unread], [*sides, *(Side.TRAIN for _ in unread)])
 
     def setup(self, stage: str) -> None:
-        """Read the split and build the datasets of its three sides."""
+        """Read the split, check it, and build the datasets of its three sides."""
         if stage == "predict":
             return
         if not self.examples:
             raise DataError("data.root: not given; it must be a folder with one sub-folder of pictures for each class")
-        examples = self._all_examples()
-        sides = read_split(self.split_file, examples)
-        right = self._right_labels(examples)
-        if self.corrections:
-            out = sum(label is None for label in right.values())
-            logger.info("%s: %s pictures relabelled, %s left out", self.corrections, f"{len(right) - out:,}", f"{out:,}")
-        used = [corrected(example, right) for example in examples]
+        placed = self._placed(stage)
         for side in Side:
-            mine = [example for example, s in zip(used, sides, strict=True) if example and s == side]
-            absent = sorted(set(self.classes) - {example.label for example in mine})
-            if absent:
-                logger.warning("%s: no picture of %s on the %s side", self.split_file, ", ".join(absent), side)
+            mine = [example for example, s in placed if s == side]
             transform = TrainTransform(self.train_size, smallest_crop=self.smallest_crop, colour=self.colour)
             self._datasets[side] = PictureDataset(
                 mine, self.classes, self.train_size if side == Side.TRAIN else self.size, transform if side == Side.TRAIN else None
             )
             logger.info("%s: %s pictures", side, f"{len(mine):,}")
+
+    def _placed(self, stage: str) -> list[tuple[Example, Side]]:
+        """The pictures that are used, with their sides; what makes a split worthless is refused, what can be lived with warned of."""
+        examples = self._all_examples()
+        right = self._right_labels(examples)
+        if self.corrections:
+            out = sum(label is None for label in right.values())
+            logger.info("%s: %s pictures relabelled, %s left out", self.corrections, f"{len(right) - out:,}", f"{out:,}")
+        sides = zip(examples, read_split(self.split_file, examples), strict=True)
+        placed = [(used, side) for example, side in sides if (used := corrected(example, right))]
+        found = take_fingerprints([example.path for example, _ in placed], self.fingerprint_file)
+        unread = check_readable([example for example, _ in placed], found, most=self.max_unreadable)
+        if unread:
+            logger.warning("%s", f"{unread}. They are left out.")
+        placed = [(example, side) for example, side in placed if found[example.path].bits]
+        check_apart(self.split_file, placed, found)
+        check_classes(self.split_file, placed, self.classes, stage=stage)
+        folders = [folder for folder in (self.root, self.negatives) if folder]
+        self.hparams[PROVENANCE] = provenance(placed, {path: one.size for path, one in found.items()}, folders=folders)
+        return placed
+
+    def _used(self, examples: Sequence[Example]) -> list[Example]:
+        """The pictures that corrections do not leave out, with their right labels."""
+        right = self._right_labels(examples)
+        return [used for example in examples if (used := corrected(example, right))]
+
+    @property
+    def fingerprint_file(self) -> Path:
+        """Where the fingerprints of the pictures are kept: beside the split."""
+        return self.split_file.with_suffix(".fingerprints.csv")
 
     def pictures(self, side: Side) -> PictureDataset:
         """The pictures of one side, after ``setup``."""
@@ -410,14 +448,6 @@ class PictureDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             collate_fn=default_collate,
         )
-
-
-def _opens(path: Path) -> bool:
-    try:
-        open_picture(path)
-    except PictureError:
-        return False
-    return True
 
 
 def _with_share(weights: list[float], chosen: list[bool], share: float) -> list[float]:

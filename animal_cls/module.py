@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
@@ -22,7 +23,10 @@ from animal_cls.data import NO_CLASS, PictureDataModule
 from animal_cls.metrics import picture_scores
 from animal_cls.network import Padding, build_network, head_of, load_weights
 from animal_cls.probe import fit_probe
+from animal_cls.provenance import differing_data
 from animal_cls.views import strongest
+
+logger = logging.getLogger(__name__)
 
 IN_BAR = ("/top1", "/macro_f1")  # the scores that the progress bar has room for
 
@@ -116,7 +120,7 @@ class Classifier(LightningModule):
         if self.trainer.ckpt_path is not None:
             return
         if self.hparams["weights"] != "none":
-            load_weights(self.network, self.hparams["weights"], backbone=self.hparams["backbone"])
+            load_weights(self.network, self.hparams["weights"], backbone=self.hparams["backbone"], classes=self.classes)
         data = getattr(self.trainer, "datamodule", None)
         if self.hparams["probe_epochs"] and isinstance(data, PictureDataModule):
             self._fit_head(data)
@@ -280,7 +284,7 @@ class Classifier(LightningModule):
         checkpoint["task"] = "animal_cls"
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the classes from the checkpoint, or refuse to go on with others.
+        """Take the classes from the checkpoint, or refuse to go on with others; warn if a fit goes on with other pictures.
 
         Raises:
             CheckpointError: the checkpoint is of another task, or its classes are not those of the data.
@@ -292,10 +296,16 @@ class Classifier(LightningModule):
             self.hparams["classes"] = stored
             self._build(len(stored))
         elif stored != self.classes:
-            raise CheckpointError(
-                f"the checkpoint knows {len(stored)} classes ({', '.join(stored[:3])}, ...), the data have {len(self.classes)} "
-                f"({', '.join(self.classes[:3])}, ...) or another order; use the data it was trained on"
-            )
+            raise CheckpointError(f"the checkpoint knows {differing_classes(stored, self.classes)}; use the data it was trained on")
+        self._warn_of_other_data(checkpoint)
+
+    def _warn_of_other_data(self, checkpoint: Mapping[str, Any]) -> None:
+        trainer = self._trainer
+        if trainer is None or not trainer.training or not trainer.is_global_zero:
+            return
+        difference = differing_data(checkpoint, getattr(getattr(trainer, "datamodule", None), "hparams", {}))
+        if difference:
+            logger.warning("%s: %s", trainer.ckpt_path, difference)
 
     def _learning_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Parameters of the backbone that may learn, and those of the head."""
@@ -338,6 +348,21 @@ def share_of_rate(step: int, *, end: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / (rising + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (end - rising)))
+
+
+def differing_classes(stored: Sequence[str], current: Sequence[str]) -> str:
+    """Say what a checkpoint's classes are, what the data's are, and where they first differ.
+
+    Example:
+        >>> differing_classes(["cat", "dog"], ["cat", "owl", "dog"])
+        "2 classes (cat, dog), the data have 3 (cat, owl, dog); number 2 is 'dog' there and 'owl' in the data"
+    """
+    at = next((i for i, (one, other) in enumerate(zip(stored, current, strict=False)) if one != other), min(len(stored), len(current)))
+    there, here = (f"{names[at]!r}" if at < len(names) else "missing" for names in (stored, current))
+    shown = (", ".join(names[:3]) + (", ..." if len(names) > 3 else "") for names in (stored, current))
+    text = "{} classes ({}), the data have {} ({}); number {} is {} there and {} in the data"
+    first, second = shown
+    return text.format(len(stored), first, len(current), second, at + 1, there, here)
 
 
 def load_checkpoint(file: str | Path) -> Classifier:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -112,8 +114,8 @@ def head_of(network: nn.Module) -> nn.Linear:
     return linear[-1]
 
 
-def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
-    """Load weights into a network; a last layer of another size is left as it is.
+def load_weights(network: nn.Module, weights: str, *, backbone: str, classes: Sequence[str] | None = None) -> None:
+    """Load weights into a network; a last layer of another size, or of other classes, is left as it is.
 
     Args:
         network: the network to fill.
@@ -122,6 +124,8 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
             a local file: ``.safetensors``, ``.pth``/``.pt``, ``.ckpt`` (a Lightning checkpoint of this package) or ``.onnx`` (a
             release's classifier).
         backbone: the name of the network.
+        classes: what the network's outputs are to mean, in order; a file that says that its own mean something else (a checkpoint, a
+            release or an export of this framework) gives the other layers alone.
 
     Raises:
         WeightsError: the weights cannot be had or belong to another network.
@@ -131,6 +135,9 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str) -> None:
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     head = {id(p) for p in head_of(network).parameters()}
     head_names = {name for name, p in network.named_parameters(remove_duplicate=False) if id(p) in head}
+    known = _classes_of(weights)
+    if known and classes and known != list(classes):
+        fitting = {name: value for name, value in fitting.items() if name not in head_names}
     missing = [name for name in own if name not in fitting and name not in head_names and not name.endswith("num_batches_tracked")]
     if missing:
         raise WeightsError(
@@ -159,6 +166,18 @@ def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:
     except Exception as error:
         raise WeightsError(f"weights {path}: cannot be read ({error})") from error
     raise WeightsError(f"weights {path}: the name must end in .safetensors, .onnx, .ckpt, .pth or .pt")
+
+
+def _classes_of(weights: str) -> list[str] | None:
+    """What the outputs of stored weights mean, in order, if they say so."""
+    path = release_classifier() if weights == "release" else Path(weights)
+    beside, key = {".onnx": ("manifest.json", "kinds"), ".safetensors": ("classifier.json", "classes")}.get(path.suffix, ("", ""))
+    try:
+        if path.suffix == ".ckpt":
+            return list(torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]["classes"])
+        return list(json.loads((path.parent / beside).read_text(encoding="utf-8"))[key]) if beside else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a network from elsewhere
 
 
 def _packaged(backbone: str) -> dict[str, Tensor] | None:

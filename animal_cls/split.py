@@ -122,7 +122,15 @@ def assign_sides(labels: Sequence[str], cluster_of: Sequence[int], *, shares: Ma
     return sides
 
 
-def make_split(examples: Sequence[Example], *, val: float, test: float, seed: int, test_only: Sequence[str] = ()) -> list[Side]:
+def make_split(
+    examples: Sequence[Example],
+    *,
+    val: float,
+    test: float,
+    seed: int,
+    test_only: Sequence[str] = (),
+    fingerprints: NDArray[np.uint8] | None = None,
+) -> list[Side]:
     """Split labelled pictures by ``assign_sides``, near-duplicates (by fingerprint) and groups kept on one side.
 
     Args:
@@ -132,6 +140,7 @@ def make_split(examples: Sequence[Example], *, val: float, test: float, seed: in
         seed: of the order among clusters of one size.
         test_only: patterns of paths (as in ``*/web_*.jpg``) that are for testing alone, with all that must stay together with
             them; the shares count among the others.
+        fingerprints: (N, 16), of the pictures; taken when none are given.
 
     Returns:
         The side of each picture.
@@ -139,7 +148,9 @@ def make_split(examples: Sequence[Example], *, val: float, test: float, seed: in
     Raises:
         PictureError: a picture cannot be read.
     """
-    pairs = near_duplicates(np.stack([fingerprint(example.path) for example in examples]))
+    if fingerprints is None:
+        fingerprints = np.stack([fingerprint(example.path) for example in examples])
+    pairs = near_duplicates(fingerprints)
     cluster_of = clusters(len(examples), pairs, [example.group for example in examples])
     shares = {side: share for side, share in ((Side.TRAIN, 1.0 - val - test), (Side.VAL, val), (Side.TEST, test)) if share}
     held = {

@@ -10,6 +10,7 @@ import argparse
 import sys
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -33,6 +34,22 @@ def read_borrowed(folder: Path, side: str) -> list[Sentence]:
     rows = [row for row in _rows() if row[3] == side]
     lines = {name: _lines(folder / name) for name in sorted({row[0] for row in rows})}
     return [_sentence(folder / name, lines[name], int(number), int(crc), category, marks) for name, number, crc, _, category, marks in rows]
+
+
+def borrowed_files(folder: Path) -> list[Path]:
+    """The text files in a folder of which the package annotates lines, and the annotations."""
+    return [Path(str(resources.files("animal_ner").joinpath(TABLE))), *(folder / name for name in sorted({row[0] for row in _rows()}))]
+
+
+def is_for_testing(line: str) -> bool:
+    """Whether a line of some text file is one that the package annotates for testing."""
+    return zlib.crc32(line.strip().encode()) in _tested()
+
+
+@cache
+def _tested() -> frozenset[int]:
+    """CRC-32 of the lines of the side test."""
+    return frozenset(int(crc) for _, _, crc, side, *_ in _rows() if side == "test")
 
 
 def _rows() -> list[list[str]]:

@@ -11,9 +11,11 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from animal_ner.borrowed import read_borrowed
+from animal_ner.borrowed import borrowed_files, is_for_testing, read_borrowed
 from animal_ner.grammar import generate
+from animal_ner.leakage import check_apart, same
 from animal_ner.names import fold, names_an_animal, spellings
+from animal_ner.provenance import PROVENANCE, provenance
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
 from animal_ner.variation import make_slips, swap_for_things, swap_names
 
@@ -88,6 +90,8 @@ class SentenceDataModule(LightningDataModule):
         swapped: probability that a written training sentence gets other animals, 0..1.
         things: probability that it gets things in the place of animals, which are no mentions, 0..1.
         seed: seed of variation and grammar.
+        by_heart: let the same sentences train and evaluate, to see whether a model can learn a few of them by heart; scores then say
+            nothing of other sentences.
         batch_size: sentences in a batch.
         predict_texts: texts for ``predict``.
         predict_file: text file with one text a line for ``predict``.
@@ -105,6 +109,7 @@ class SentenceDataModule(LightningDataModule):
         swapped: float = 0.5,
         things: float = 0.05,
         seed: int = 0,
+        by_heart: bool = False,
         batch_size: int = 32,
         predict_texts: list[str] | None = None,
         predict_file: str | None = None,
@@ -116,10 +121,12 @@ class SentenceDataModule(LightningDataModule):
         self.borrowed = Path(borrowed) if borrowed else None
         self.plain = [Path(file) for file in plain or []]
         self.drawn = drawn
+        self.by_heart = by_heart
         self.batch_size = batch_size
         self.predict_texts = list(predict_texts or [])
         self.predict_file = Path(predict_file) if predict_file else None
         self._sentences: dict[str, list[Sentence]] = {}
+        self._held_out: frozenset[str] = frozenset()  # what validates or tests, as leakage.same has it
 
     def setup(self, stage: str) -> None:
         """Read the files that a stage needs."""
@@ -127,6 +134,24 @@ class SentenceDataModule(LightningDataModule):
             if not self.files[side] and not (side == "train" and self.generated):
                 raise SentenceError(f"data.{side}: no file given; it takes a list of JSON-lines files of annotated sentences")
             self._sentences[side] = [sentence for file in self.files[side] for sentence in read_sentences(Path(file))]
+        if stage in {"fit", "validate", "test"}:
+            self._check_sides(stage)
+
+    def _check_sides(self, stage: str) -> None:
+        """Refuse sentences that are on two sides, those of files included that the stage does not need; tell what a fit learns from."""
+        files = {side: [Path(file) for file in listed if Path(file).is_file()] for side, listed in self.files.items()}
+        sides = {
+            side: self._sentences.get(side) or [sentence for file in there for sentence in read_sentences(file)]
+            for side, there in files.items()
+        }
+        borrowed = read_borrowed(self.borrowed, "train") if stage == "fit" and self.borrowed and self.borrowed.is_dir() else []
+        if not self.by_heart:
+            check_apart(sides | {"train": [*sides["train"], *borrowed]}, files)
+        self._held_out = frozenset(same(sentence.text) for side in ("val", "test") for sentence in sides[side])
+        if stage == "fit":
+            used = files | {"borrowed": borrowed_files(self.borrowed) if self.borrowed else [], "plain": self.plain if self.drawn else []}
+            counts = {side: len(sentences) for side, sentences in sides.items()} | {"borrowed": len(borrowed)}
+            self.hparams[PROVENANCE] = provenance(used, counts)
 
     def seen_names(self) -> frozenset[str]:
         """Names that training may meet: those of the training sentences, and the lexicon's, of which variation and grammar make use."""
@@ -161,11 +186,15 @@ class SentenceDataModule(LightningDataModule):
         return read_borrowed(self.borrowed, "train")
 
     def _bare_texts(self) -> list[str]:
-        """The lines of the plain files in which nothing sounds like an animal; files that are not there are left out."""
+        """The lines of the plain files in which nothing sounds like an animal; files that are not there are left out.
+
+        Nor are there any that validate or test.
+        """
         texts: list[str] = []
         for file in self.plain if self.drawn else ():
             if file.is_file():
-                texts += [text for text in _read_lines(file) if text.strip() and not names_an_animal(text)]
+                lines = [text for text in _read_lines(file) if text.strip() and not names_an_animal(text)]
+                texts += [text for text in lines if same(text) not in self._held_out and not is_for_testing(text)]
             else:
                 logger.warning("%s: no such file (data.plain); training goes on without its texts", file)
         return texts

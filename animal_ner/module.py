@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError, find_encoder, find_tokenizer
 from animal_ner.metrics import SpanScore
 from animal_ner.names import fold
+from animal_ner.provenance import differing_data
 from animal_ner.sentences import Sentence
 from animal_ner.tags import TAGS, Claim, Span, spans_to_tags
 from animal_ner.text import TextError, check_text
 from animal_ner.tokens import Ids, Logits, Tagging, Window, pad, padding_id, split_words, tag_texts, windows
+
+logger = logging.getLogger(__name__)
 
 IGNORED = -100  # target of the pieces that begin no word
 PART = 8  # rows of a training batch that are padded to one length
@@ -232,13 +236,22 @@ class Tagger(LightningModule):
         checkpoint["tokenizer"] = self._tokenizer.to_str()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the tokenizer from the checkpoint.
+        """Take the tokenizer from the checkpoint; warn if a fit goes on with other sentences.
 
         Raises:
             CheckpointError: the checkpoint is of another task or was trained with other tags.
         """
         _check_task(checkpoint, "the checkpoint")
         self.tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])
+        self._warn_of_other_data(checkpoint)
+
+    def _warn_of_other_data(self, checkpoint: Mapping[str, Any]) -> None:
+        trainer = self._trainer
+        if trainer is None or not trainer.training or not trainer.is_global_zero:
+            return
+        difference = differing_data(checkpoint, getattr(getattr(trainer, "datamodule", None), "hparams", {}))
+        if difference:
+            logger.warning("%s: %s", trainer.ckpt_path, difference)
 
     @property
     def _tokenizer(self) -> Tokenizer:

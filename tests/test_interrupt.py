@@ -39,6 +39,7 @@ def test_an_interrupted_fit_leaves_a_checkpoint_that_resumes(stop, encoder_folde
         "--data.drawn=0",
         "--data.borrowed=null",
         "--data.swapped=0",
+        "--data.by_heart=true",
         *(f"--data.{side}=['{sentence_file}']" for side in ("train", "val")),
     ]
     last = tmp_path / "animal_ner" / "version_0" / "checkpoints" / "last.ckpt"

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from animal_cls.calibration import Calibration, fit_calibration
 from animal_cls.corrections import CorrectionError
 from animal_cls.data import NO_CLASS, DataError, PictureDataModule, PictureDataset
-from animal_cls.picture import Pixels
+from animal_cls.picture import PictureError, Pixels
+from animal_cls.provenance import PROVENANCE, differing_data
 from animal_cls.split import Side, SplitError
 from animal_cls.views import load_views
 from animal_ner.data import SentenceDataModule
@@ -250,7 +251,7 @@ def _check_classifier(
 
 
 def _validation_sentences(checkpoint: Path) -> list[Sentence]:
-    data = SentenceDataModule(**_data_hparams(checkpoint))
+    data = SentenceDataModule(**_data_arguments(checkpoint))
     try:
         data.setup("validate")
     except SentenceError as error:
@@ -260,23 +261,34 @@ def _validation_sentences(checkpoint: Path) -> list[Sentence]:
 
 def _validation_pictures(checkpoint: Path) -> PictureDataset:
     try:
-        data = PictureDataModule(**_data_hparams(checkpoint))
+        data = PictureDataModule(**_data_arguments(checkpoint))
         data.prepare_data()
         data.setup("validate")
-    except (CorrectionError, DataError, SplitError) as error:
+    except (CorrectionError, DataError, PictureError, SplitError) as error:
         raise InputError(f"{checkpoint}: its validation pictures are needed: {error}") from error
+    difference = differing_data({"datamodule_hyper_parameters": _data_hparams(checkpoint)}, data.hparams)
+    if difference:
+        print(f"export: {checkpoint}: {difference}; it is calibrated on those of now", file=sys.stderr)
     return data.pictures(Side.VAL)
 
 
 def _data_hparams(checkpoint: Path) -> dict[str, Any]:
+    """The hyperparameters of a checkpoint's data: the arguments of its DataModule, and its provenance."""
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return dict(content.get("datamodule_hyper_parameters", {}))
 
 
+def _data_arguments(checkpoint: Path) -> dict[str, Any]:
+    return {name: value for name, value in _data_hparams(checkpoint).items() if name != PROVENANCE}
+
+
 def _origin(checkpoint: Path) -> dict[str, Any]:
-    """The configuration that a checkpoint was trained with, if it lies beside the checkpoint."""
+    """The data that a checkpoint was trained on, and the configuration, if it lies beside the checkpoint."""
     config = checkpoint.parent.parent / "config.yaml"
-    return {"config": yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None}
+    return {
+        "config": yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None,
+        "data": _data_hparams(checkpoint).get(PROVENANCE),
+    }
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -51,7 +51,7 @@ def _as_transformers_has_it(tokenizer: Tokenizer, *, window: int) -> PreTrainedT
     named = {"cls_token": ends[0], "sep_token": ends[-1]} if ends else {}
     candidates = (("pad_token", "[PAD]"), ("pad_token", "<pad>"), ("unk_token", "[UNK]"), ("unk_token", "<unk>"))
     named |= {name: piece for name, piece in candidates if own.token_to_id(piece) is not None}
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=own,
         model_max_length=window,
         model_input_names=["input_ids", "attention_mask"],

@@ -124,6 +124,7 @@ def test_a_checkpoint_of_other_classes_than_the_data_is_refused(trained, fit_fla
     said = refused(capsys, [command, *fit_flags(f"--data.root={tmp_path / 'lamps'}", f"--ckpt_path={trained / 'last.ckpt'}")])
     assert "3 classes (cat, dog, owl" in said
     assert "2 (acme lamps, zenith lamps" in said
+    assert "number 1 is 'cat' there and 'acme lamps' in the data" in said
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "predict"])
@@ -149,7 +150,10 @@ BAD_FITS = {
     "missing root": (["--data.root={tmp}/absent"], ["{tmp}/absent: no such folder"]),
     "no root": (["--data.root=null"], ["data.root"]),
     "one class": (["--data.root={tmp}/one"], ["{tmp}/one: only 'cat' found"]),
-    "broken picture": (["--data.root={tmp}/broken"], ["{tmp}/broken/cat/0.jpg: not a picture"]),
+    "broken picture": (
+        ["--data.root={tmp}/broken", "--data.max_unreadable=0"],
+        ["1 of 46 pictures", "{tmp}/broken/cat/0.jpg: not a picture"],
+    ),
     "table without a column": (["--data.table={tmp}/column.csv"], ["{tmp}/column.csv", "label"]),
     "table of a missing file": (["--data.table={tmp}/file.csv"], ["{tmp}/file.csv, line 3: {pictures}/dog/77.jpg"]),
     "missing table": (["--data.table={tmp}/absent.csv"], ["{tmp}/absent.csv: no such file"]),

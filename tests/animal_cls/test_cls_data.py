@@ -83,7 +83,7 @@ def test_a_table_tells_pictures_of_no_animal_and_leaves_out_with_a_count_what_wa
         [str(negatives_folder / "0.jpg"), "-", "", ""],
     ]
     table = write_table(tmp_path / "table.csv", rows, header=("path", "label", "uncertain", "others"))
-    data = PictureDataModule(root=str(picture_folder), table=str(table), split_file=str(tmp_path / "s.csv"))
+    data = PictureDataModule(root=str(picture_folder), table=str(table), split_file=str(tmp_path / "s.csv"), val=0.3, test=0.3)
     assert [(e.path.name, e.label) for e in data.examples] == [("0.jpg", "cat"), ("1.jpg", "cat"), ("1.jpg", "dog"), ("0.jpg", "")]
     assert data.classes == ["cat", "dog"]
     assert f"{table}: rows left out: 2 still marked uncertain, 1 without a label" in caplog.text
@@ -95,7 +95,7 @@ def test_a_table_tells_pictures_of_no_animal_and_leaves_out_with_a_count_what_wa
 
 @pytest.mark.parametrize(("most", "count"), [(None, 46), (46, 46), (9, 9), (100, 46)])
 def test_whole_pictures_of_a_side_are_spread_over_it_and_never_augmented(module, most, count):
-    data = module(val=0.01, test=0.01)
+    data = module(val=0.05, test=0.05)
     examples = data.pictures(Side.TRAIN).examples
     loader = data.whole_pictures(Side.TRAIN, most=most)
     count = min(count, len(examples))
@@ -243,7 +243,7 @@ def test_a_class_that_a_side_lacks_is_warned_of(picture_folder, tmp_path, caplog
 def test_a_broken_training_picture_is_named(picture_folder, tmp_path):
     shutil.copytree(picture_folder, tmp_path / "pictures")
     (tmp_path / "pictures" / "cat" / "broken.jpg").write_text("text")
-    data = PictureDataModule(root=str(tmp_path / "pictures"), split_file=str(tmp_path / "split.csv"))
+    data = PictureDataModule(root=str(tmp_path / "pictures"), split_file=str(tmp_path / "split.csv"), max_unreadable=0)
     with pytest.raises(PictureError, match=r"cat/broken\.jpg: not a picture"):
         data.prepare_data()
     assert not (tmp_path / "split.csv").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from urllib.error import URLError
 
@@ -38,6 +39,20 @@ def stored(network: nn.Module, file):
     else:
         torch.save(state, file)
     return file
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".safetensors"])
+@pytest.mark.parametrize(("classes", "taken"), [(list("abcdefghij"), True), (list("bacdefghij"), False), (None, True)])
+def test_a_last_layer_of_another_class_order_is_not_taken(source, tmp_path, suffix, classes, taken):
+    file = stored(source, tmp_path / f"weights{suffix}")
+    if suffix == ".ckpt":
+        torch.save(torch.load(file, weights_only=True) | {"hyper_parameters": {"classes": list("abcdefghij")}}, file)
+    else:
+        (tmp_path / "classifier.json").write_text(json.dumps({"classes": list("abcdefghij")}))
+    network = build_network(BACKBONE, outputs=10)
+    load_weights(network, str(file), backbone=BACKBONE, classes=classes)
+    assert torch.equal(head_of(network).weight, head_of(source).weight) == taken
+    assert torch.equal(network.get_submodule("conv1.0").weight, source.get_submodule("conv1.0").weight)
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "mobilenet_v3_small", BACKBONE, "efficientnet_b0", "resnet18", LITE])

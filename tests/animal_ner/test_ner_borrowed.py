@@ -59,7 +59,9 @@ def test_the_script_writes_sentences_that_read_back(folder):
 def test_borrowed_lines_train_and_a_missing_folder_is_left_out_with_a_warning(folder, sentence_file, caplog):
     written = len(read_sentences(sentence_file))
     for where, more in ((folder, 2), (folder / "absent", 0)):
-        data = SentenceDataModule(train=[str(sentence_file)], val=[str(sentence_file)], generated=0, borrowed=str(where), batch_size=4)
+        data = SentenceDataModule(
+            train=[str(sentence_file)], val=[str(sentence_file)], generated=0, borrowed=str(where), by_heart=True, batch_size=4
+        )
         data.setup("fit")
         assert sum(map(len, data.train_dataloader())) == written + more
     assert "absent: no such folder (data.borrowed)" in caplog.text

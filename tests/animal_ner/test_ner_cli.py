@@ -40,6 +40,7 @@ def flags(encoder: Path, sentences: Path) -> list[str]:
         "--data.drawn=0",
         "--data.borrowed=null",
         "--data.batch_size=8",
+        "--data.by_heart=true",
     ]
 
 

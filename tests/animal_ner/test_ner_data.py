@@ -15,7 +15,7 @@ NAMES = Names(lexicon_kinds() - {NOT_AN_ANIMAL})
 
 def data(sentence_file: Path, **changes: object) -> SentenceDataModule:
     files = [str(sentence_file)]
-    return SentenceDataModule(**{"train": files, "val": files, "test": files, "generated": 4, "batch_size": 4, **changes})  # type: ignore[arg-type]
+    return SentenceDataModule(**{"train": files, "val": files, "test": files, "generated": 4, "batch_size": 4, "by_heart": True, **changes})  # type: ignore[arg-type]
 
 
 def test_a_training_epoch_holds_written_and_generated_sentences(sentence_file: Path) -> None:
@@ -113,7 +113,9 @@ def test_predict_without_a_text_is_refused() -> None:
 def test_lines_that_name_no_animal_train_as_texts_without_mentions_and_missing_files_are_left_out(tmp_path, sentence_file):
     plain = tmp_path / "captions.txt"
     plain.write_text("A red bus in the rain.\nA hot dog stand.\nTwo sea lions on a rock\n\n")
-    data = SentenceDataModule(train=[str(sentence_file)], val=[str(sentence_file)], generated=0, plain=[str(plain), "none.txt"], drawn=6)
+    data = SentenceDataModule(
+        train=[str(sentence_file)], val=[str(sentence_file)], generated=0, by_heart=True, plain=[str(plain), "none.txt"], drawn=6
+    )
     data.setup("fit")
     dataset = data.train_dataloader().dataset
     extra = [dataset[i] for i in range(len(dataset) - 6, len(dataset))]

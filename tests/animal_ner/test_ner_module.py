@@ -33,7 +33,7 @@ def checkpoint(encoder_folder: Path, sentence_file: Path, tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("gone")
     shutil.copytree(encoder_folder, folder / "encoder")
     runner = trainer()
-    data = SentenceDataModule([str(sentence_file)], [str(sentence_file)], generated=4, batch_size=8)
+    data = SentenceDataModule([str(sentence_file)], [str(sentence_file)], generated=4, by_heart=True, batch_size=8)
     runner.fit(Tagger(str(folder / "encoder"), window=32), data)
     runner.save_checkpoint(folder / "tagger.ckpt")
     shutil.rmtree(folder / "encoder")
@@ -180,7 +180,7 @@ def test_training_goes_on_from_a_checkpoint_without_its_encoder(checkpoint: Path
     tagger = load_checkpoint(checkpoint)
     weights = {name: value.clone() for name, value in tagger.network.state_dict().items()}
     runner = trainer(max_epochs=0)
-    runner.fit(tagger, SentenceDataModule([str(sentence_file)], [str(sentence_file)], generated=0))
+    runner.fit(tagger, SentenceDataModule([str(sentence_file)], [str(sentence_file)], generated=0, by_heart=True))
     assert all(torch.equal(value, weights[name]) for name, value in tagger.network.state_dict().items())
 
 

@@ -35,6 +35,7 @@ def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_fold
         "--data.drawn=0",
         "--data.borrowed=null",
         "--data.swapped=0",
+        "--data.by_heart=true",
         "--data.batch_size=4",
         "--trainer.max_epochs=60",
         "--trainer.check_val_every_n_epoch=20",
