@@ -244,7 +244,7 @@ def fetch(name: str) -> Path:
         page = SETS[name].partition("/versions/")[0]
         raise DownloadError(
             f"{name}: not to be had from Kaggle ({type(error).__name__}); where there is a network, download "
-            f"https://www.kaggle.com/datasets/{page} and give the file: scripts/download.py FILE.zip --into {_default_folder(name)}"
+            f"https://www.kaggle.com/datasets/{page} and give the file: scripts/download.py FILE.zip --into DIR"
         ) from error
 
 

@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 CONFIG = "config.yaml"
 SCORES = ("val", "test")  # what the names of scores begin with
 ABSENT = "-"
+WIDEST = 48  # characters of a cell on a screen; a CSV has them all
 SCALARS_ALONE = {"scalars": 0, "images": 1, "audio": 1, "histograms": 1, "compressedHistograms": 1, "tensors": 1}  # 0 keeps all
 
 
@@ -143,6 +144,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _short(cell: str) -> str:
+    return cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 3]}..."
+
+
 def write_table(file: Path, rows: Sequence[Sequence[str]]) -> None:
     """Write rows of cells as CSV, atomically, with the folders it lies in."""
     text = io.StringIO(newline="")
@@ -174,5 +179,5 @@ def main(args: Sequence[str] | None = None) -> int:
     except (RunError, OSError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
-    print(aligned(rows))
+    print(aligned([rows[0], *([_short(cell) for cell in row] for row in rows[1:])]))
     return 0

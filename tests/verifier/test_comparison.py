@@ -66,6 +66,13 @@ def test_a_setting_that_one_run_lacks_differs(tmp_path):
     assert side_by_side([read_run(run) for run in runs])[1:] == [["trainer.max_epochs", "-", "3"]]
 
 
+def test_a_long_setting_is_cut_on_the_screen_alone(tmp_path, capsys):
+    runs = [make_run(tmp_path / name, rate=1, curve=[], test_only=[letter * 60]) for name, letter in (("a", "x"), ("b", "y"))]
+    assert main([*map(str, runs), "--csv", str(tmp_path / "runs.csv")]) == 0
+    assert table(capsys)["trainer.test_only"] == [f'["{letter * 43}...' for letter in "xy"]
+    assert "y" * 60 in (tmp_path / "runs.csv").read_text()
+
+
 def test_callbacks_are_compared_by_their_classes():
     callbacks = [
         {"class_path": CHECKPOINT, "init_args": {"filename": "best"}},

@@ -121,6 +121,11 @@ def test_what_the_package_refuses_is_one_line(tagger, tmp_path, capsys):
     assert f"{tmp_path / 'no.jsonl'}: no such file" in line
 
 
+def test_what_the_classifier_refuses_is_one_line_too(tmp_path, capsys):
+    flags = [f"--data.root={tmp_path / 'photos'}", "--over=model.rate=log:1e-4:1e-2", f"--study={tmp_path / 's.sqlite'}"]
+    assert f"{tmp_path / 'photos'}: no such folder" in refused(capsys, "animal_cls", *flags)
+
+
 def test_a_metric_that_is_not_logged_is_named_with_those_that_are(tagger, tmp_path, capsys):
     over = ["--over=model.rate=log:1e-4:1e-2", f"--study={tmp_path / 's.sqlite'}", "--metric=val/auc"]
     assert re.search(r"--metric val/auc: validation does not log it; it logs .*val/f1, ", refused(capsys, "animal_ner", *tagger, *over))
