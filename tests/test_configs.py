@@ -43,6 +43,7 @@ def split_file(tmp_path_factory):
 def tiny_sentences(sentence_file):
     """Flags: a few sentences, no grammar and no borrowed texts."""
     return [f"--data.{side}=[{sentence_file}]" for side in ("train", "val", "test")] + [
+        "--data.by_heart=true",
         "--data.generated=0",
         "--data.drawn=0",
         "--data.borrowed=null",

@@ -107,6 +107,7 @@ def _description(classifier: Classifier, calibration: Calibration) -> dict[str, 
         "classes": list(classifier.classes),
         "size": int(classifier.hparams["size"]),
         "output": "logits (N, classes); the presence of a class is sigmoid(scale * logit + shift)",
+        "long_pictures": "one at least 1.8 times as long as wide (or high) is shown in parts as well; the largest logit of a class counts",
         "calibration": {"scale": calibration.scale, "shift": calibration.shift},
     }
 

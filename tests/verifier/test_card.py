@@ -108,3 +108,10 @@ def test_a_folder_that_is_no_release_gets_none(tmp_path, capsys):
     assert export(["card", "--release", str(tmp_path)]) == 2
     assert f"{tmp_path}: not a release" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_shipped_release_has_its_own_card():
+    card = (SHIPPED / "MODEL_CARD.md").read_text()
+    assert model_card(MANIFEST).split("## Metrics")[0].split("Licence of the data")[0] in card
+    assert f"sigmoid({MANIFEST.calibration.scale:.3f} * logit + {MANIFEST.calibration.shift:.3f})" in card
+    assert "Licence of the data: not recorded" not in card
