@@ -1,0 +1,100 @@
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from verifier.baseline import Baseline, save_baseline
+from verifier.benchmark import Benchmark, Row, as_table, main
+from verifier.release import SHIPPED
+from verifier.training_speed import time_training
+
+ROOT = Path(__file__).parents[2]
+NOTHING = ["--starts", "0", "--pairs", "0", "--rows", "0", "--steps", "0"]
+
+
+def test_a_ratio_says_how_many_times_better_ours_is_whether_more_or_less_is_better():
+    assert Row("cold start", "s", ours=0.5, other=4.0).ratio == 8
+    assert Row("table", "pairs/s", ours=160, other=20, more_is_better=True).ratio == 8
+
+
+def test_the_table_has_a_line_for_each_row_with_both_figures_and_the_ratio():
+    lines = as_table([Row("cold start", "s", 0.412, 4.4), Row("table", "pairs/s", 1234.5, 20, more_is_better=True)]).splitlines()
+    assert lines[0].split() == ["ours", "obvious", "way", "times", "better"]
+    assert [line.split() for line in lines[1:]] == [
+        ["cold", "start,", "s", "0.412", "4.4", "10.7"],
+        ["table,", "pairs/s", "1,234", "20", "61.7"],
+    ]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_what_is_to_be_measured_no_time_gives_no_row(capsys):
+    assert main(NOTHING) == 0
+    table, surroundings = capsys.readouterr().out.split("\n\n")
+    assert [line.split(",")[0] for line in table.splitlines()[1:]] == ["installed"]
+    assert re.match(r"\d+ cores, load .* torch \d", surroundings)
+
+
+def test_without_the_extra_train_it_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert main(NOTHING) == 2
+    assert re.fullmatch(r"benchmark: transformers is missing; .*pip install -e '\.\[train\]'\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--pairs", "-1"], "--pairs -1"),
+        (["--workers", "1", "0"], "--workers 0"),
+        (["--image", "missing.jpg"], "missing.jpg: no such file"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(capsys, more, named):
+    assert main([*NOTHING, *more]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert named in error
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("baseline")
+    save_baseline(folder, tokenizer=SHIPPED / "tokenizer.json", classes=["cat", "dog"], dim=16, hidden_dim=16, n_layers=1, n_heads=2)
+    return folder
+
+
+def test_the_obvious_way_compares_the_likeliest_class_with_the_words_that_are_found(baseline, tmp_path, monkeypatch):
+    Image.new("RGB", (40, 30)).save(tmp_path / "picture.png")
+    obvious = Baseline(baseline)
+    likeliest = next(kind for kind in ("cat", "dog") if said(obvious, monkeypatch, kind, tmp_path / "picture.png"))
+    other = {"cat": "dog", "dog": "cat"}[likeliest]
+    assert not said(obvious, monkeypatch, other, tmp_path / "picture.png")
+    assert not said(obvious, monkeypatch, "nothing", tmp_path / "picture.png")
+
+
+def said(obvious, monkeypatch, word, image):
+    """The answer if the tagger finds this one word."""
+    monkeypatch.setattr(obvious, "_tagger", lambda text: [{"word": word}])
+    return obvious.verify("any text", image)
+
+
+def test_the_obvious_way_reads_a_text_with_its_own_tagger(baseline, tmp_path):
+    Image.new("L", (40, 30)).save(tmp_path / "grey.png")
+    assert Baseline(baseline).verify("There is a cat in the picture.", tmp_path / "grey.png") in (True, False)
+
+
+def test_training_steps_are_timed_under_lightning_and_in_bare_loops():
+    seconds = time_training("mobilenet_v3_small", side=32, batch_size=2, steps=2)
+    assert [len(each) for each in seconds.values()] == [4, 4, 4]
+    assert all(step > 0 for steps in seconds.values() for step in steps)
+
+
+@pytest.mark.slow
+def test_a_short_run_measures_starts_memory_and_warm_pairs(tmp_path):
+    bench = Benchmark(tmp_path, ROOT / "notebooks" / "cat.jpg", starts=1, pairs=1, rows=0, workers=(1,), steps=0)
+    rows = {row.name: row for row in bench.measure()}
+    assert list(rows)[:3] == ["installed", "cold start, VGA", "peak memory of it"]
+    assert {"VGA, short text, p50", "12 MP, long text, p95"} < rows.keys()
+    assert all(row.ours > 0 and row.other > 0 for row in rows.values())
+    assert Image.open(tmp_path / "12 MP" / "0.jpg").size == (4000, 3000)
