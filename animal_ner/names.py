@@ -20,11 +20,14 @@ from typing import TypeAlias
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from animal_ner.text import plain
+
 Kinds: TypeAlias = frozenset[str]
 
 NO_KINDS: Kinds = frozenset()
 EVERY_KIND = "*"
 MOST_KNOWN = 10_000  # answers that are remembered
+LONGEST = 100  # characters of a name that are looked at, its last; no name is that long, and looking takes the longer the more words
 MOST_WORDS = 3  # of a misspelt name that are looked at
 YOUNG = frozenset("baby calf calves chick colt cub fawn filly foal hatchling joey kid kit kitten kitty lamb piglet pup puppy whelp".split())  # noqa: SIM905
 SEXES = frozenset("boar buck bull cock cow doe ewe hen jack jenny mare ram sow stallion tom".split())  # noqa: SIM905
@@ -80,14 +83,18 @@ class Names:
             >>> sorted(names.kinds("Puppies")), sorted(names.kinds("bighorn")), sorted(names.kinds("aardvark"))
             (['dog'], ['sheep'], [])
         """
-        if name not in self._known:
+        name = name[-LONGEST:]
+        kinds = self._known.get(name)
+        if kinds is None:  # another thread may forget everything at any time
+            kinds = self._look_up(name)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            self._known[name] = self._look_up(name)
-        return self._known[name]
+            self._known[name] = kinds
+        return kinds
 
     def is_listed(self, name: str) -> bool:
         """Whether a name, or an ending of it, is that of an animal, within the vocabulary or outside it; misspelt ones are not."""
+        name = name[-LONGEST:]
         return bool(self._meaning(fold(name)) or self._meaning(fold(split_camel_case(name))))
 
     def suggestion(self, name: str) -> str:
@@ -100,7 +107,7 @@ class Names:
         """
         if self.is_listed(name) or self.kinds(name):
             return ""
-        for ending in _endings(fold(name)):
+        for ending in _endings(fold(name[-LONGEST:])):
             near = process.extract(ending, self._everyday, scorer=OSA.distance, score_cutoff=min(len(ending) // 3, 3), limit=None)
             if near:
                 return min(near, key=lambda each: (each[1], not _start_alike(each[0], ending), not self.kinds(each[0]), each[0]))[0]
@@ -185,7 +192,7 @@ def names_an_animal(text: str) -> bool:
 
 def fold(name: str) -> str:
     """Write a name as the lexicon does: lower case, no accents, single spaces for hyphens and underscores, no possessive."""
-    decomposed = unicodedata.normalize("NFKD", name.replace("\u2019", "'"))
+    decomposed = unicodedata.normalize("NFKD", plain(name))
     letters = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf", "Cc"))
     words = re.sub(r"[\s\-_#\u2010-\u2015]+", " ", letters.casefold()).strip()
     return re.sub(r"'s?$", "", words.strip(" '\""))

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from verifier.decision import InputError, Verdict
-from verifier.pipeline import Models
+from verifier.pipeline import Models, Verifier
 
 BAD_INPUT = 2
 
@@ -41,9 +42,10 @@ def main(args: Sequence[str] | None = None) -> int:
             return _verify_table(options)
         if options.image is None:
             raise InputError("--image: missing; name the picture that the text speaks of")
-        verdict = _models(options).open().verify(options.text, options.image)
+        models = _models(options)
+        verdict = _opened(models, models.sha256()).verify(options.text, options.image)
     except InputError as error:
-        print(f"verify: {error}", file=sys.stderr)
+        print(f"verify: {_in_one_line(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as stop:
         print("verify: stopped" + ("" if options.pairs is None else "; the same command goes on from here"), file=sys.stderr)
@@ -101,6 +103,17 @@ def _verify_table(options: argparse.Namespace) -> int:
     if errors:
         print(f"verify: {errors:,} rows could not be verified; see the column 'error' of {options.output}", file=sys.stderr)
     return 0
+
+
+@lru_cache(maxsize=1)
+def _opened(models: Models, _: str) -> Verifier:
+    """The Verifier of these files with this digest; a process that asks again need not open them again."""
+    return models.open()
+
+
+def _in_one_line(message: str) -> str:
+    """A message whose line ends, and what else cannot be printed (a terminal's escape sequences in a file's name), are written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 from animal_cls.calibration import log_odds
 from animal_cls.picture import PictureError, PictureSource, Pixels
 from animal_cls.views import load_views
+from animal_ner.language import ENGLISH, is_foreign
 from animal_ner.names import Names
 from animal_ner.tags import Span
 from animal_ner.text import TextError, check_text
@@ -126,7 +127,7 @@ class Verifier:
         """
         checked = _check(text)
         opened = self._decoders.submit(_open, image, self._looker.size)  # while the text is read
-        reading = self._reading(checked, self._reader.read([checked])[0])
+        reading = self._read([checked])[checked]
         return self._decide(reading, self._presence(opened.result()))
 
     def verify_batch(self, pairs: Iterable[tuple[str, PictureSource]]) -> Iterator[Verdict]:
@@ -155,8 +156,7 @@ class Verifier:
         good = [pair for pair in pairs if not isinstance(pair, InputError)]
         images = {pair.key: pair.image for pair in good}
         opened = self._decoders.map(self._try_open, images.values())
-        texts = list(dict.fromkeys(pair.text for pair in good))
-        readings = {text: self._reading(text, tagging) for text, tagging in zip(texts, self._reader.read(texts), strict=True)}
+        readings = self._read(list(dict.fromkeys(pair.text for pair in good)))
         looks = self._look_at(zip(images, opened, strict=True))
         for pair in pairs:
             if isinstance(pair, InputError):
@@ -182,7 +182,7 @@ class Verifier:
         return looks
 
     def read(self, text: str) -> tuple[Mention, ...]:
-        """Find the animals that a text names, with what it claims of each.
+        """Find the animals that a text names, with what it claims of each; none in a text of a language that the release does not read.
 
         Raises:
             InputError: the text is empty or too long.
@@ -195,8 +195,7 @@ class Verifier:
         Raises:
             InputError: the text is empty or too long.
         """
-        checked = _check(text)
-        return self._reading(checked, self._reader.read([checked])[0])
+        return self._read([_check(text)])[text]
 
     def look(self, image: PictureSource) -> dict[str, float]:
         """Find the animals of a picture: for each kind the calibrated probability, 0..1, that the picture shows it.
@@ -208,6 +207,13 @@ class Verifier:
 
     def _presence(self, pixels: Pixels) -> dict[str, float]:
         return as_presence(self._looker.kinds, self._looker.look([pixels])[0])
+
+    def _read(self, texts: Sequence[str]) -> dict[str, Reading]:
+        """What each text says; one in a language of which the tagger knows nothing names nothing."""
+        known = [text for text in texts if self._manifest.language != ENGLISH or not is_foreign(text)]
+        taggings = self._reader.read(known) if known else ()
+        readings = {text: self._reading(text, tagging) for text, tagging in zip(known, taggings, strict=True)}
+        return {text: readings.get(text, Reading((), certainty=1.0)) for text in texts}
 
     def _reading(self, text: str, tagging: Tagging) -> Reading:
         certainty = float(self._manifest.reading.presence(log_odds(np.array(tagging.sureness))))

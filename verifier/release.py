@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from animal_cls.calibration import Calibration
+from animal_ner.language import ENGLISH
 from animal_ner.tags import TAGS
 from verifier.decision import InputError
 
@@ -37,6 +38,7 @@ class Manifest:
         seen_from: presence, 0..1, from which an animal counts as seen.
         sha256: digest of each file, by name.
         training: the configurations that trained both models, and the metrics and data they were measured on.
+        language: what the tagger reads. Texts in another one claim nothing, as far as this can be told, which it can for English.
     """
 
     tags: tuple[str, ...]
@@ -50,6 +52,7 @@ class Manifest:
     seen_from: float
     sha256: dict[str, str]
     training: dict[str, Any]
+    language: str = ENGLISH
 
     def to_json(self) -> str:
         """The manifest as it is stored."""

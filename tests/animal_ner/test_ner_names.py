@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animal_ner.names import NOT_AN_ANIMAL, Names, broader, fold, lexicon, lexicon_kinds, ordinary, plural, singulars, sound, spellings
+from animal_ner.names import (
+    LONGEST,
+    NOT_AN_ANIMAL,
+    Names,
+    broader,
+    fold,
+    lexicon,
+    lexicon_kinds,
+    ordinary,
+    plural,
+    singulars,
+    sound,
+    spellings,
+)
 
 
 def _table(name: str) -> list[list[str]]:
@@ -271,3 +286,26 @@ def test_folding_twice_is_folding_once(name: str) -> None:
 
 def test_every_spelling_is_listed() -> None:
     assert all(any(form in lexicon() for form in singulars(name)) for name in spellings())
+
+
+@pytest.mark.parametrize("word", ["mix ", "cat ", "kitten ", "'s ", "x", "-", "polar bear mother ", "\u0301"])
+def test_a_name_of_twenty_thousand_characters_is_looked_up_at_once(word):
+    names, name = Names(["cat", "bear"]), (word * 20_000)[:20_000]
+    before = time.process_time()
+    names.kinds(name), names.suggestion(name), names.is_listed(name)
+    assert time.process_time() - before < 5  # it took minutes when every word was looked at
+    assert all(len(known) <= LONGEST for known in names._known)
+
+
+@pytest.mark.parametrize("name", ["c\u200bat", "ca\u00adt", "\u0441at", "c\0at", "\uff43at", "c\u0336a\u0336t\u0336", "cat\u202e"])
+def test_a_name_that_looks_like_cat_is_one(name):
+    assert Names(["cat", "dog"]).kinds(name) == {"cat"}
+
+
+def test_threads_that_look_names_up_while_all_is_forgotten_get_their_answers(monkeypatch):
+    monkeypatch.setattr("animal_ner.names.MOST_KNOWN", 1)
+    names = Names(["cat", "dog"])
+    asked = ["cat", "dog", "kitten", "puppy"] * 500
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(names.kinds, asked))
+    assert answers == [Names(["cat", "dog"]).kinds(name) for name in asked]

@@ -1,0 +1,374 @@
+"""Fuzzing and soaking: mutated pictures and texts through the command's own entry, and as many verdicts as one likes in one process.
+
+Whatever is put in, ``verify.py`` answers or refuses with one line; anything else is a finding. Hypothesis states the laws in the tests;
+this looks for what nobody thought of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import io
+import json
+import os
+import random
+import re
+import struct
+import sys
+import tempfile
+import time
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from verifier import cli
+
+SLOW = 20.0  # seconds of processor time from which one input is a finding
+HEADER = 512  # bytes at the beginning of a file that are mutated as often as all the others
+NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+ODD = (
+    "\0\x07\x1b\t\r\n\x85\u2028\xa0\xad\u200b\u200d\u202e\u2066\ufeff\ufe0f\u0301\u0489\ud83d\udc31\U0001f431"
+    "\U000e0061\uffff\U0010ffff,;'\"-=@%"
+)
+ALIKE = str.maketrans("aeopc", "\u0430\u0435\u043e\u0440\u0441")
+SAMPLES = 20  # times that a soak prints its memory
+GROWTH = 0.03  # share of the memory that a soak may end with above what it had after a fifth of its verdicts
+
+
+class ContractError(AssertionError):
+    """The command neither answered nor refused as it promises; the message says what it did."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An input that broke the command: its number, what it was, and what it did."""
+
+    number: int
+    content: bytes
+    problem: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of many inputs: how many were answered and refused, the findings, and the longest processor time of one, in seconds."""
+
+    counts: Counter[str]
+    findings: tuple[Finding, ...]
+    slowest: float
+
+
+def seed_pictures() -> list[bytes]:
+    """Files of every format that is read, in its modes and compressions, from 1 x 1 to 160 x 120 pixels."""
+    noise = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
+    grey, small = photo.convert("L"), photo.resize((24, 18))
+    clear = Image.merge("RGBA", [*photo.split(), grey])
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+
+    def moving() -> dict[str, Any]:
+        """Options for two more frames, anew each time, as Pillow notes in an image how it was saved."""
+        return {"save_all": True, "append_images": [small.rotate(90 * i) for i in range(1, 3)]}
+
+    flat = Image.fromarray(np.asarray(grey, dtype=np.float32))
+    print_colours = photo.convert("CMYK")
+    wanted: dict[str, list[tuple[Image.Image, dict[str, Any]]]] = {
+        "JPEG": [(photo, {"exif": turned}), (photo, {"progressive": True, "quality": 30}), (grey, {}), (print_colours, {})],
+        "MPO": [(small, moving())],
+        "PNG": [(photo, {}), (clear, {"exif": turned}), (clear.convert("LA"), {}), (grey.convert("1"), {}), (deep, {}), (small, moving())],
+        "GIF": [(photo.convert("P"), {"transparency": 3}), (small, moving())],
+        "WEBP": [(photo, {"exif": turned}), (clear, {"lossless": True}), (small, moving())],
+        "BMP": [(photo, {}), (photo.convert("P"), {}), (grey.convert("1"), {})],
+        "AVIF": [(photo, {"exif": turned}), (clear, {}), (small, moving())],
+        "TIFF": [(photo, {"exif": turned}), (photo, {"big_tiff": True}), (print_colours, {}), (flat, {}), (deep, {}), (small, moving())],
+    }
+    wanted["PNG"] += [(photo.convert("P"), {"transparency": 3}), (photo.resize((1, 1)), {})]
+    wanted["TIFF"] += [(photo, {"compression": name}) for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")]
+    wanted["TIFF"] += [(grey.convert("1"), {"compression": "group4"})]
+    return [_encoded(image, kind, options) for kind, pictures in wanted.items() for image, options in pictures]
+
+
+def seed_texts() -> list[str]:
+    """The messages that test the tagger."""
+    lines = resources.files("animal_ner").joinpath("corpus/test.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["text"] for line in lines]
+
+
+def mutate_picture(seeds: Sequence[bytes], chance: random.Random) -> bytes:
+    """One of the files with bytes of it changed, lost, doubled or taken from another file; in a PNG, checksums may be made to fit."""
+    data = bytearray(chance.choice(seeds))
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        at = chance.randrange(min(len(data), HEADER) if chance.random() < 0.5 else len(data)) if data else 0
+        length = chance.choice((1, 2, 4, 16, 256))
+        match chance.randrange(8):
+            case 0:
+                data[at : at + 1] = bytes([chance.randrange(256)])
+            case 1 if data:
+                data[at] ^= 1 << chance.randrange(8)
+            case 2:
+                number = struct.pack(chance.choice("<>") + "Q", chance.choice(NUMBERS))
+                width = chance.choice((1, 2, 4))
+                data[at : at + width] = number[:width] if chance.random() < 0.5 else number[-width:]
+            case 3:
+                del data[at : at + length]
+            case 4:
+                data[at:at] = data[at : at + length]
+            case 5:
+                data[at:at] = chance.randbytes(length)
+            case 6 if chance.random() < 0.3:
+                del data[at:]
+            case _:
+                other = chance.choice(seeds)
+                data[at : at + length] = other[at : at + length]
+    return _with_checksums(bytes(data)) if data.startswith(b"\x89PNG") and chance.random() < 0.5 else bytes(data)
+
+
+def mutate_text(seeds: Sequence[str], chance: random.Random) -> str:
+    """One of the texts with characters of it changed, lost, doubled, hidden or taken from another text."""
+    text = chance.choice(seeds)
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        at = chance.randrange(len(text) + 1)
+        end = min(at + chance.choice((1, 2, 8, 64)), len(text))
+        match chance.randrange(11):
+            case 0:
+                text = text[:at] + "".join(chance.choices(ODD, k=chance.choice((1, 3, 20)))) + text[at:]
+            case 1:
+                text = (
+                    text[:at]
+                    + chr(chance.choice((chance.randrange(0x300), chance.randrange(0x10000), chance.randrange(0x110000))))
+                    + text[at:]
+                )
+            case 2:
+                text = text[:at] + text[end:]
+            case 3:
+                text = text[:end] + text[at:]
+            case 4:
+                text = text[:at] + chance.choice((text[at:end].upper(), text[at:end].swapcase(), text[at:end][::-1])) + text[end:]
+            case 5:
+                text = text[:at] + text[at:end].translate(ALIKE) + text[end:]
+            case 6:
+                text = text[:at] + chance.choice(ODD).join(text[at:end]) + text[end:]
+            case 7:
+                text = text[:at] + chance.choice((" ", ", ", "\n", "", "\0")) + chance.choice(seeds)
+            case 8:
+                words = text.split(" ")
+                chance.shuffle(words)
+                text = " ".join(words)
+            case 9:
+                text = re.sub(r"\w+", lambda word: word[0] + chance.choice(ODD), text, count=chance.randrange(1, 4))
+            case _:
+                text = text[:at] + text[at:end] * chance.choice((2, 10, 100)) + text[end:]
+    return text * 2000 if chance.random() < 0.005 else text  # some are far too long
+
+
+def ask(text: str, image: Path) -> str:
+    """Put one pair to the command in this process.
+
+    Returns:
+        ``answered`` or ``refused``.
+
+    Raises:
+        ContractError: it did neither as it promises: one line of JSON and exit code 0, whose offsets cut the mentions out of the text, or
+            one line on stderr and exit code 2.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = cli.main([f"--text={text}", f"--image={image}", "--json"])
+    said, told = out.getvalue(), err.getvalue()
+    if code == cli.BAD_INPUT and not said and re.fullmatch(r"verify: [^\n]+\n", told):
+        return "refused"
+    if code == 0 and not told and said.count("\n") == 1:
+        for mention in json.loads(said)["mentions"]:
+            if text[mention["start"] : mention["end"]] != mention["text"]:
+                raise ContractError(f"offsets {mention['start']}..{mention['end']} do not cut {mention['text']!r} out of the text")
+        return "answered"
+    raise ContractError(f"exit code {code}, stdout {said[:200]!r}, stderr {told[:500]!r}")
+
+
+def try_all(inputs: Iterator[bytes], put: Callable[[bytes], str], *, seconds: float) -> Outcome:
+    """Put inputs to the command, for at most so many seconds, and keep those that break it."""
+    counts: Counter[str] = Counter()
+    findings: list[Finding] = []
+    slowest, deadline = 0.0, time.monotonic() + seconds
+    for number, content in enumerate(inputs):
+        begun, problem = time.process_time(), ""
+        try:
+            counts[put(content)] += 1
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (any is a finding)
+            problem = f"{type(error).__name__}: {error}"
+        took = time.process_time() - begun
+        slowest = max(slowest, took)
+        if problem or took > SLOW:
+            findings.append(Finding(number, content, problem or f"took {took:.1f} s"))
+        if time.monotonic() > deadline:
+            break
+    return Outcome(counts, tuple(findings), slowest)
+
+
+def grew(memory: Sequence[float]) -> float:
+    """By what share memory grew in a soak, from what it had after a fifth of the samples to the last of them."""
+    after_start = memory[len(memory) // 5]
+    return memory[-1] / after_start - 1
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Command line of scripts/fuzz.py.
+
+    Returns:
+        The exit code: 0, or 1 when there are findings or memory grew.
+    """
+    options = _parser().parse_args(args)
+    faulthandler.enable()
+    with tempfile.TemporaryDirectory() as folder:
+        entries = _entries(Path(folder))
+        if options.guided:
+            _guided(*entries[options.guided], folder=Path(folder), seconds=options.seconds)
+        if options.soak:
+            return _soak(options.soak, Path(folder))
+        found = [
+            _fuzz(sort, *entries[sort], count=count, seconds=options.seconds, seed=options.seed, output=options.output)
+            for sort, count in (("pictures", options.pictures), ("texts", options.texts))
+        ]
+    return int(any(found))
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """Inputs to begin with, and how another is made of them."""
+
+    seeds: Sequence[bytes]
+    mutate: Callable[[random.Random], bytes]
+
+
+def _entries(folder: Path) -> dict[str, tuple[_Corpus, Callable[[bytes], str]]]:
+    """For pictures and for texts what to begin with, and how one is put to the command; what is mutated lies in the folder meanwhile."""
+    pictures, texts = seed_pictures(), seed_texts()
+    mutated, whole = folder / "mutated", folder / "whole.jpg"
+    whole.write_bytes(pictures[0])
+
+    def put_picture(content: bytes) -> str:
+        mutated.write_bytes(content)
+        return ask("There is a cat in the picture.", mutated)
+
+    def put_text(content: bytes) -> str:
+        mutated.write_bytes(content)  # so that it is still there if the process dies
+        return ask(_decoded(content), whole)
+
+    return {
+        "pictures": (_Corpus(pictures, lambda chance: mutate_picture(pictures, chance)), put_picture),
+        "texts": (_Corpus([text.encode() for text in texts], lambda chance: _to_bytes(mutate_text(texts, chance))), put_text),
+    }
+
+
+def _fuzz(sort: str, corpus: _Corpus, put: Callable[[bytes], str], *, count: int, seconds: float, seed: int, output: Path) -> bool:
+    """Whether there were findings; they are printed, and kept in the folder ``output``."""
+    begun = time.monotonic()
+    inputs = (corpus.mutate(random.Random(f"{seed} {sort} {number}")) for number in range(count))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        outcome = try_all(inputs, put, seconds=seconds)
+    for finding in outcome.findings:
+        output.mkdir(parents=True, exist_ok=True)
+        file = output / f"{sort}-{seed}-{finding.number}"
+        file.write_bytes(finding.content)
+        print(f"{file}: {finding.problem}")
+    answered, refused, findings = outcome.counts["answered"], outcome.counts["refused"], len(outcome.findings)
+    took = f"{time.monotonic() - begun:,.0f} s, the slowest in {outcome.slowest:.2f}"
+    print(f"{sort}: {answered + refused + findings:,} in {took}: {answered:,} answered, {refused:,} refused, {findings} findings")
+    return bool(outcome.findings)
+
+
+def _guided(corpus: _Corpus, put: Callable[[bytes], str], *, folder: Path, seconds: float) -> None:
+    """Let libFuzzer look for inputs that reach new lines of code; it ends the process."""
+    import atheris  # noqa: PLC0415  (of the extra `fuzz`, for this alone)
+
+    seeds = folder / "seeds"
+    seeds.mkdir()
+    for number, seed in enumerate(corpus.seeds):
+        (seeds / str(number)).write_bytes(seed)
+    put(corpus.seeds[0])  # opens the models
+    atheris.instrument_all()
+    atheris.Setup([sys.argv[0], f"-max_total_time={seconds:.0f}", "-timeout=60", "-rss_limit_mb=8192", str(seeds)], put)
+    atheris.Fuzz()
+
+
+def _soak(count: int, folder: Path) -> int:
+    """Put whole pictures and messages to the command, one pair after another, and print the memory of the process meanwhile."""
+    files = [folder / str(number) for number in range(len(seed_pictures()))]
+    for file, content in zip(files, seed_pictures(), strict=True):
+        file.write_bytes(content)
+    texts, chance, begun = seed_texts(), random.Random(0), time.monotonic()
+    memory: list[float] = []
+    print("  verdicts   seconds        MB")
+    pairs = ((chance.choice(texts), chance.choice(files)) for _ in range(count))
+    for done, pair in enumerate(pairs, start=1):
+        ask(*pair)
+        if done * SAMPLES // count > len(memory):
+            memory.append(_resident())
+            print(f"{done:10,}{time.monotonic() - begun:10,.0f}{memory[-1]:10,.1f}", flush=True)
+    growth = grew(memory)
+    print(f"memory grew by {growth:.1%} after the first fifth; at most {GROWTH:.0%} is flat")
+    return int(growth > GROWTH)
+
+
+def _resident() -> float:
+    """Memory of this process in megabytes, as Linux tells it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _encoded(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # as libFuzzer makes them
+        return content.decode("utf-8", "surrogateescape")
+
+
+def _with_checksums(png: bytes) -> bytes:
+    """A PNG whose chunks have the checksums that fit them, as far as they can be told apart."""
+    whole, at = png[:8], 8
+    while at + 12 <= len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        body = png[at + 4 : at + 8 + length]
+        whole += png[at : at + 4] + body + struct.pack(">I", zlib.crc32(body))
+        at += 12 + length
+    return whole + png[at:]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fuzz.py", description="Look for inputs that verify.py neither answers nor refuses with one line."
+    )
+    parser.add_argument("--pictures", type=int, default=1000, metavar="N", help="mutated pictures (default: %(default)s)")
+    parser.add_argument("--texts", type=int, default=1000, metavar="N", help="mutated texts (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=86400.0, metavar="S", help="for either at most (default: a day)")
+    parser.add_argument("--seed", type=int, default=0, help="of the mutations (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("findings"), metavar="DIR", help="folder for inputs that break it (default: findings)"
+    )
+    parser.add_argument(
+        "--guided", choices=("pictures", "texts"), help="let atheris (extra 'fuzz') guide mutations by coverage, for --seconds"
+    )
+    parser.add_argument(
+        "--soak", type=int, default=0, metavar="N", help="instead, give so many verdicts and print the memory meanwhile (Linux)"
+    )
+    return parser
