@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from animal_cls.checkpoints import write_checkpoint
 from animal_cls.module import CheckpointError, load_checkpoint
 
 
@@ -37,7 +37,7 @@ def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float)
         share: 0 gives the start, 1 the end.
 
     Raises:
-        CheckpointError: a checkpoint cannot be read, or they are of different networks.
+        CheckpointError: a checkpoint cannot be read or written, or they are of different networks.
     """
     ends = [load_checkpoint(file).state_dict() for file in (start, tuned)]
     differing = [name for name, value in ends[1].items() if name not in ends[0] or ends[0][name].shape != value.shape]
@@ -49,10 +49,7 @@ def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float)
     }
     for name in ("optimizer_states", "lr_schedulers", "callbacks", "loops", "current_model_state", "averaging_state"):
         content.pop(name, None)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    torch.save(content, temporary)
-    temporary.replace(output)
+    write_checkpoint(content, output)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from animal_cls.checkpoints import AtomicCheckpointIO
 from animal_cls.corrections import CorrectionError
 from animal_cls.data import DataError, PictureDataModule
 from animal_cls.labelling import PredictionTable
 from animal_cls.module import CheckpointError, Classifier, check_checkpoint
 from animal_cls.network import WeightsError
 from animal_cls.picture import PictureError
+from animal_cls.processes import gathered
 from animal_cls.split import SplitError
 
+ATOMIC = [{"class_path": f"{AtomicCheckpointIO.__module__}.{AtomicCheckpointIO.__qualname__}"}]
 BAD_INPUT = (CheckpointError, CorrectionError, DataError, PictureError, SplitError, WeightsError)
 
 
@@ -32,15 +35,31 @@ class SaveConfigOnFit(SaveConfigCallback):
 
 
 class PredictionPrinter(BasePredictionWriter):
-    """Prints predictions to stdout as they come, one JSON object a line."""
+    """Prints predictions to stdout, one JSON object a line: as they come, or when all are there if several processes predict."""
 
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
+        self._records: dict[int, Any] = {}
 
-    def write_on_batch_end(self, trainer: Trainer, pl_module: LightningModule, prediction: Any, *args: Any) -> None:
+    def write_on_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, prediction: Any, batch_indices: Sequence[int] | None, *args: Any
+    ) -> None:
         """Print one line for each record of the batch."""
-        for record in prediction:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+        if trainer.world_size == 1:
+            _print_lines(prediction)
+        elif batch_indices is not None:
+            self._records.update(zip(batch_indices, prediction, strict=True))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the records of all processes, in order."""
+        records = gathered(self._records)
+        if trainer.is_global_zero:
+            _print_lines(records[index] for index in sorted(records))
+
+
+def _print_lines(records: Iterable[Any]) -> None:
+    for record in records:
+        print(json.dumps(record, ensure_ascii=False), flush=True)
 
 
 class ClassifierCLI(LightningCLI):
@@ -50,6 +69,7 @@ class ClassifierCLI(LightningCLI):
         """Link the classes of the data to the model; ``--predictions.file`` makes predict write a table to correct."""
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
         parser.add_lightning_class_args(PredictionTable, "predictions")
+        parser.set_defaults({"trainer.plugins": ATOMIC})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Refuse a checkpoint of something else before its hyperparameters are read.

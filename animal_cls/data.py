@@ -5,21 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
+import signal
+import warnings
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from animal_cls.cache import PixelCache, Place, cache_folder, clean_up, forget
 from animal_cls.cells import NO_ANIMAL, is_waiting, plain_cell
 from animal_cls.corrections import corrected, right_labels
 from animal_cls.fingerprints import as_array, take_fingerprints
-from animal_cls.picture import PictureError, Pixels, find_pictures, load_picture, open_picture
+from animal_cls.order import Draw, TrainOrder
+from animal_cls.picture import PictureError, Pixels, find_pictures, limit_picture, load_picture, open_picture
 from animal_cls.provenance import PROVENANCE, provenance
 from animal_cls.soundness import check_apart, check_classes, check_readable
 from animal_cls.split import Example, Side, make_split, read_split, write_split
@@ -115,14 +122,22 @@ class PictureDataset(Dataset[Item]):
         classes: class names in the order of the network's outputs.
         size: side of the images in pixels.
         transform: augmentation from a whole picture to an image of side ``size``; none squashes the whole picture.
+        cache: keeps what is decoded; none decodes each time.
     """
 
-    def __init__(self, examples: Sequence[Example], classes: Sequence[str], size: int, transform: TrainTransform | None = None) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        classes: Sequence[str],
+        size: int,
+        transform: TrainTransform | None = None,
+        cache: PixelCache | None = None,
+    ) -> None:
         self.examples = list(examples)
         self.size = size
         self.transform = transform
+        self.cache = cache
         self._index = {name: i for i, name in enumerate(classes)}
-        self._seeded = False
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -131,22 +146,22 @@ class PictureDataset(Dataset[Item]):
         """Class index of the i-th picture; NO_CLASS when it shows none."""
         return self._index.get(self.examples[i].label, NO_CLASS)
 
-    def __getitem__(self, i: int) -> Item:
+    def __getitem__(self, key: int | Draw) -> Item:
+        i, seed = key if isinstance(key, Draw) else (key, key)
+        pixels = self.pixels(i)
+        if self.transform is not None:
+            pixels = self.transform(pixels, seed=seed)
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+        return {"image": image, "label": self.label(i), "path": str(self.examples[i].path)}
+
+    def pixels(self, i: int) -> Pixels:
+        """The i-th picture before augmentation: squashed to ``size`` if there is none, else as large as its crops need."""
         path = self.examples[i].path
         if self.transform is None:
-            pixels = load_picture(path, self.size)
+            form, decode = f"squashed to {self.size}", partial(load_picture, path, self.size)
         else:
-            self._seed_once(self.transform)
-            pixels = self.transform(np.asarray(open_picture(path, at_least=2 * self.size)))
-        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
-        return {"image": image, "label": self.label(i), "path": str(path)}
-
-    def _seed_once(self, transform: TrainTransform) -> None:
-        """Seed the augmentation where it runs: torch gives each worker another seed in each epoch."""
-        if not self._seeded:
-            worker = get_worker_info()
-            transform.seed(worker.seed if worker else torch.initial_seed())
-            self._seeded = True
+            form, decode = f"limited to {2 * self.size}", partial(_load_limited, path, 2 * self.size)
+        return self.cache.read(path, form, decode) if self.cache else decode()
 
 
 class WeightedItem(Item):
@@ -256,6 +271,11 @@ class PictureDataModule(LightningDataModule):
         balance: 0 draws training pictures as they come, 1 draws all classes equally often.
         batch_size: pictures in a batch.
         num_workers: processes that decode pictures; 0 decodes in the training process.
+        prefetch: batches that each of these processes prepares ahead.
+        cache: keeps decoded pictures, so that epochs after the first decode none: in memory (``ram``, shared by all processes and given
+            back at the end), in ``cache_folder`` (``disk``, where later runs find them as well), or ``auto``: in memory if half of what is
+            free suffices, else on the disk if there is room. A picture takes 3 bytes a pixel, its shorter side at most ``2 * train_size``.
+        cache_folder: where ``disk`` keeps decoded pictures; it may be deleted whenever no training runs.
         max_unreadable: share of the pictures, 0..1, that may be unreadable; they are left out with a warning. More are an error.
         predict_paths: pictures, or folders of pictures, for ``predict``.
     """
@@ -278,6 +298,9 @@ class PictureDataModule(LightningDataModule):
         balance: float = 0.5,
         batch_size: int = 64,
         num_workers: int = 2,
+        prefetch: int = 2,
+        cache: Place | None = None,
+        cache_folder: str = "runs/cache",
         max_unreadable: float = 0.05,
         predict_paths: list[str] | None = None,
     ) -> None:
@@ -292,7 +315,8 @@ class PictureDataModule(LightningDataModule):
         self.test_only = list(test_only or [])
         self.size, self.train_size = size, train_size
         self.smallest_crop, self.colour, self.balance = smallest_crop, colour, balance
-        self.batch_size, self.num_workers = batch_size, num_workers
+        self.batch_size, self.num_workers, self.prefetch = batch_size, num_workers, prefetch
+        self.cache, self.cache_folder = cache, Path(cache_folder)
         self.max_unreadable = max_unreadable
         self.predict_paths = [Path(path) for path in predict_paths or []]
         if not 0 < val < 1 or not 0 <= test < 1 or val + test >= 1 or not (test or test_only):
@@ -302,6 +326,28 @@ class PictureDataModule(LightningDataModule):
         self.examples = read_examples(self.root, self.table) if self.root and not self.predict_paths else []
         self.classes: list[str] = sorted({example.label for example in self.examples if example.label})
         self._datasets: dict[Side, PictureDataset] = {}
+        self._resumed = (0, 0)  # the epoch that a fit begins or goes on with, and how many of its batches were trained on already
+
+    def state_dict(self) -> dict[str, int]:
+        """Where a fit stands: its epoch, and how many batches of it are trained on. Lightning keeps it in checkpoints.
+
+        Lightning would keep the state of a loader as well, but restores it too late for a schedule that asks for the number of steps
+        (its issue 20550).
+        """
+        trainer, loop = self.trainer, self.trainer.fit_loop  # type: ignore[union-attr]
+        begun, batches = loop.epoch_progress.current.started, loop.epoch_loop.batch_progress.current.processed
+        over = batches >= trainer.num_training_batches or trainer.should_stop  # type: ignore[union-attr]
+        return {"epoch": begun, "batches": 0} if over else {"epoch": max(begun - 1, 0), "batches": batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on where ``state_dict`` says."""
+        self._resumed = (state_dict["epoch"], state_dict["batches"])
+        warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not")
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch that is to be trained on, and how many of its batches were trained on before the fit resumed."""
+        current = self.trainer.current_epoch if self.trainer else 0
+        return (current, 0) if current > self._resumed[0] else self._resumed
 
     def prepare_data(self) -> None:
         """Take the fingerprints of the pictures, and make the split file if it is not there (once, on the first process)."""
@@ -327,6 +373,7 @@ class PictureDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the split, check it, and build the datasets of its three sides."""
+        self._resumed = (0, 0)
         if stage == "predict":
             return
         if not self.examples:
@@ -339,6 +386,26 @@ class PictureDataModule(LightningDataModule):
                 mine, self.classes, self.train_size if side == Side.TRAIN else self.size, transform if side == Side.TRAIN else None
             )
             logger.info("%s: %s pictures", side, f"{len(mine):,}")
+        if stage == "fit" and self.cache:
+            self._keep_decoded(self.cache)
+
+    def _keep_decoded(self, place: Place) -> None:
+        """Give the pictures that each epoch sees a cache, where there is room for them."""
+        datasets = [self._datasets[side] for side in (Side.TRAIN, Side.VAL)]
+        # Processes of one machine share a folder of the first one's name.
+        run = self.trainer.strategy.broadcast(os.getpid()) if self.trainer else os.getpid()
+        if not self.trainer or self.trainer.local_rank == 0:
+            clean_up(self.cache_folder)
+        needed = sum(map(_decoded_bytes, datasets)) if place == "auto" else 0
+        folder = cache_folder(place, self.cache_folder, needed=needed, run=run)
+        for dataset in datasets if folder else ():
+            dataset.cache = PixelCache(folder)
+
+    def teardown(self, stage: str) -> None:
+        """Give back the memory of decoded pictures."""
+        first = not self.trainer or self.trainer.local_rank == 0
+        if stage == "fit" and first and self._datasets and (cache := self._datasets[Side.TRAIN].cache):
+            forget(cache.folder)
 
     def _placed(self, stage: str) -> list[tuple[Example, Side]]:
         """The pictures that are used, with their sides; what makes a split worthless is refused, what can be lived with warned of."""
@@ -377,13 +444,18 @@ class PictureDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Item]:
         """Augmented training pictures in a random order, rarer classes drawn more often as ``balance`` says."""
         dataset = self._datasets[Side.TRAIN]
-        sampler = WeightedRandomSampler(self._train_weights(), num_samples=len(dataset))
-        return self._loader(dataset, sampler=sampler, drop_last=len(dataset) > self.batch_size)
+        order = TrainOrder(self._train_weights(), position=self._position, batch_size=self.batch_size, **self._share())
+        return self._loader(dataset, order, drop_last=len(order) > self.batch_size)
 
     def whole_train_dataloader(self) -> DataLoader[WeightedItem]:
-        """Training pictures, whole, each once, in a random but fixed order, with how often ``train_dataloader`` draws them."""
+        """Training pictures, whole, each once, in a random but fixed order, with how often ``train_dataloader`` draws them.
+
+        Processes that train together share them out, each as many, and leave out what is left over.
+        """
         examples = self._datasets[Side.TRAIN].examples
         order = np.random.default_rng(self.seed).permutation(len(examples))
+        if share := self._share():
+            order = order[: len(order) - len(order) % share["processes"]][share["rank"] :: share["processes"]]
         weights = self._train_weights()
         dataset = PictureDataset([examples[i] for i in order], self.classes, self.size)
         return DataLoader(WeightedPictures(dataset, [weights[i] for i in order]), batch_size=self.batch_size, num_workers=self.num_workers)
@@ -399,11 +471,11 @@ class PictureDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Validation pictures, whole, in order."""
-        return self._loader(self._datasets[Side.VAL])
+        return self._loader(self._datasets[Side.VAL], self._each_once(self._datasets[Side.VAL]))
 
     def test_dataloader(self) -> DataLoader[Item]:
         """Test pictures, whole, in order."""
-        return self._loader(self._datasets[Side.TEST])
+        return self._loader(self._datasets[Side.TEST], self._each_once(self._datasets[Side.TEST]))
 
     def whole_pictures(self, side: Side, *, most: int | None = None) -> DataLoader[Item]:
         """Pictures of any side as validation sees them, whole and in order; at most ``most``, spread evenly over the side."""
@@ -421,8 +493,13 @@ class PictureDataModule(LightningDataModule):
             paths += find_pictures(path) if path.is_dir() else [path]
         if not paths:
             raise DataError("data.predict_paths: no picture there; name picture files or folders that hold some")
+        dataset = FolderDataset(paths, self.size)
         return DataLoader(
-            FolderDataset(paths, self.size), batch_size=self.batch_size, num_workers=self.num_workers, collate_fn=collate_views
+            dataset,
+            batch_size=self.batch_size,
+            sampler=self._each_once(dataset),
+            num_workers=self.num_workers,
+            collate_fn=collate_views,
         )
 
     def _all_examples(self) -> list[Example]:
@@ -438,16 +515,51 @@ class PictureDataModule(LightningDataModule):
         folders = [folder for folder in (self.root, self.negatives) if folder]
         return right_labels(self.corrections, examples, folders=folders) if self.corrections else {}
 
-    def _loader(self, dataset: PictureDataset, sampler: WeightedRandomSampler | None = None, drop_last: bool = False) -> DataLoader[Item]:
+    def _share(self) -> dict[str, int]:
+        """How many processes share the work, and which of them this is."""
+        return {"processes": self.trainer.world_size, "rank": self.trainer.global_rank} if self.trainer else {}
+
+    def _each_once(self, dataset: Dataset[Any]) -> Sampler[int] | None:
+        """Shares pictures out among processes, each to one; Lightning's own sharing repeats some, so that all processes have as many.
+
+        Raises:
+            DataError: there are more processes than pictures.
+        """
+        share, count = self._share(), len(dataset)  # type: ignore[arg-type]
+        if share.get("processes", 1) == 1:
+            return None
+        if count < share["processes"]:
+            raise DataError(f"{count:,} pictures are too few for {share['processes']} processes; use fewer (trainer.devices)")
+        return UnrepeatedDistributedSampler(dataset, num_replicas=share["processes"], rank=share["rank"], shuffle=False)
+
+    def _loader(self, dataset: PictureDataset, sampler: Sampler[Any] | None = None, drop_last: bool = False) -> DataLoader[Item]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
             drop_last=drop_last,
             num_workers=self.num_workers,
+            prefetch_factor=self.prefetch if self.num_workers else None,
             pin_memory=torch.cuda.is_available(),
             collate_fn=default_collate,
+            worker_init_fn=_leave_ctrl_c,
         )
+
+
+def _load_limited(path: Path, shorter: int) -> Pixels:
+    """A whole picture, its shorter side no longer than ``shorter`` pixels."""
+    return np.asarray(limit_picture(open_picture(path, at_least=shorter), shorter))
+
+
+def _decoded_bytes(dataset: PictureDataset, *, looked_at: int = 32) -> int:
+    """About how many bytes the decoded pictures of a dataset take, as a few of them tell."""
+    count = min(looked_at, len(dataset))
+    return sum(dataset.pixels(i * len(dataset) // count).nbytes for i in range(count)) * len(dataset) // max(count, 1)
+
+
+def _leave_ctrl_c(_: int) -> None:
+    """Leave Ctrl-C to the training process, which still needs the workers to finish its step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _with_share(weights: list[float], chosen: list[bool], share: float) -> list[float]:

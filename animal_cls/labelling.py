@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from jsonargparse.typing import ClosedUnitInterval
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from animal_cls.cells import UNCERTAIN, safe_cell
 from animal_cls.data import DataError
+from animal_cls.processes import gathered
 
 COLUMNS = ("path", "label", "confidence", "uncertain", "others")
 
@@ -68,12 +68,8 @@ class PredictionTable(BasePredictionWriter):
         """Write the rows of all processes, in the order of the pictures."""
         if self.file is None:
             return
-        shards: list[dict[int, list[str]]] = [self._rows]
-        if dist.is_available() and dist.is_initialized():
-            shards = [{} for _ in range(dist.get_world_size())]
-            dist.all_gather_object(shards, self._rows)
+        rows = gathered(self._rows)
         if trainer.is_global_zero:
-            rows = {index: row for shard in shards for index, row in shard.items()}
             _write_table(self.file, [rows[index] for index in sorted(rows)])
         self._rows = {}
 

@@ -16,12 +16,13 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 
 from animal_cls.composition import compose
 from animal_cls.data import NO_CLASS, PictureDataModule
 from animal_cls.metrics import picture_scores
 from animal_cls.network import Padding, build_network, head_of, load_weights
+from animal_cls.order import seed_of
 from animal_cls.probe import fit_probe
 from animal_cls.provenance import differing_data
 from animal_cls.views import strongest
@@ -111,6 +112,7 @@ class Classifier(LightningModule):
         self.register_buffer("pixel_std", torch.tensor(hparams["std"]).view(1, 3, 1, 1) * 255, persistent=False)
         self.val_scores = picture_scores(outputs, prefix="val/")
         self.test_scores = picture_scores(outputs, prefix="test/")
+        self.pairs, self.pairs_whole = MeanMetric(), MeanMetric()
         self.train()  # Lightning keeps the modes it finds
 
     def on_fit_start(self) -> None:
@@ -130,7 +132,8 @@ class Classifier(LightningModule):
         loader = data.whole_train_dataloader()
         limit = self.trainer.limit_train_batches
         seen = islice(loader, limit if isinstance(limit, int) else None)
-        features, targets, weights = (torch.cat(parts) for parts in zip(*(self._features(batch) for batch in seen), strict=True))
+        parts = zip(*(self._features(batch) for batch in seen), strict=True)
+        features, targets, weights = (self._gathered(torch.cat(part)) for part in parts)
         layer = fit_probe(
             features,
             targets * self.hparams["target"],
@@ -141,6 +144,11 @@ class Classifier(LightningModule):
         with torch.no_grad():
             for parameter, value in zip((head_of(self.network).weight, head_of(self.network).bias), layer, strict=True):
                 parameter.copy_(self.trainer.strategy.broadcast(value))
+
+    def _gathered(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, each of which has as many, on the CPU."""
+        everything: Tensor = self.all_gather(rows)  # type: ignore[assignment]
+        return everything.reshape(-1, *rows.shape[1:]).cpu()
 
     @torch.no_grad()
     def _features(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -178,6 +186,10 @@ class Classifier(LightningModule):
                     module.eval()
         return self
 
+    def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        """Seed what is random in a step, so that a fit that resumes goes on as one that never stopped."""
+        torch.manual_seed(seed_of(self.current_epoch, batch_idx, self.global_rank))
+
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Binary cross-entropy of every class, summed over classes and averaged over pictures."""
         images, presence = compose(batch["image"], self._presence(batch["label"]), share=self.hparams["composed"])
@@ -202,9 +214,14 @@ class Classifier(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log the scores."""
         self._log_scores(self.test_scores)
+        for name, metric in (("test/both_in_top3", self.pairs), ("test/both_in_top3_whole", self.pairs_whole)):
+            found = metric.compute()  # of all processes, so that all of them log it or none
+            if not found.isnan():
+                self.log(name, found, sync_dist=True)
+            metric.reset()
 
     def _test_pairs(self, batch: Mapping[str, Tensor], logits: Tensor) -> None:
-        """Log how often both kinds of a picture that shows two are among its three likeliest.
+        """Count how often both kinds of a picture that shows two are among its three likeliest.
 
         Such a picture is two of the batch, side by side; its parts are these two, so that only the whole is new to the network.
         """
@@ -217,10 +234,9 @@ class Classifier(LightningModule):
         beside = torch.cat([batch["image"][two], batch["image"][other][two]], dim=3).float()
         wholes = self(nn.functional.interpolate(beside, size=(size, size), mode="bilinear", antialias=True).round())
         shown = (presence + presence[other])[two]
-        for name, seen in (("whole", wholes), ("", torch.stack([wholes, logits[two], logits[other][two]]).amax(0))):
+        for metric, seen in ((self.pairs_whole, wholes), (self.pairs, torch.stack([wholes, logits[two], logits[other][two]]).amax(0))):
             likeliest = seen.topk(min(3, len(self.classes))).indices
-            found = (shown.gather(1, likeliest).sum(1) == 2).float().mean()
-            self.log(f"test/both_in_top3{name and '_' + name}", found, on_step=False, on_epoch=True, batch_size=len(shown), sync_dist=True)
+            metric.update((shown.gather(1, likeliest).sum(1) == 2).float())
 
     @torch.inference_mode()
     def measure(self, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:

@@ -124,6 +124,14 @@ def fit_picture(image: Image.Image, size: int) -> Pixels:
     return np.asarray(image, dtype=np.uint8)
 
 
+def limit_picture(image: Image.Image, shorter: int) -> Image.Image:
+    """Scale an RGB image down so that its shorter side has at most this many pixels; a smaller one stays as it is."""
+    scale = shorter / min(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((max(round(scale * image.width), shorter), max(round(scale * image.height), shorter)), Image.Resampling.BILINEAR)
+
+
 def load_picture(source: PictureSource, size: int) -> Pixels:
     """Open a picture and bring it to the network's size: ``open_picture`` then ``fit_picture``.
 

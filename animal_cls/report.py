@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
@@ -26,6 +25,7 @@ from animal_cls.metrics import BINS
 from animal_cls.module import Classifier
 from animal_cls.network import head_of
 from animal_cls.picture import PictureError, Pixels, load_picture
+from animal_cls.processes import gathered
 
 MISTAKE_SIZE = 150  # side in pixels of the worst mistakes
 THUMBNAIL_SIZE = 48  # and of the pictures in the projector, whose sprite may have 8192
@@ -165,7 +165,7 @@ class VisualReport(Callback):
         if writer is None or not isinstance(pl_module, Classifier) or not self._answers:
             return
         start = time.perf_counter()
-        answers = _gathered(self._answers)
+        answers = gathered(self._answers)
         if trainer.is_global_zero and draw:
             self._draw(writer, _evaluation(answers, pl_module.classes), side, trainer.global_step)
             writer.add_scalar(f"{side}/report_seconds", time.perf_counter() - start, trainer.global_step)
@@ -242,15 +242,6 @@ def _evaluation(answers: Mapping[str, Answer], classes: Sequence[str]) -> Evalua
     logits = np.stack([answer.logits for answer in answers.values()]).astype(np.float64)
     presence = np.nan_to_num(1 / (1 + np.exp(-np.clip(logits, -50, 50))))  # a training that diverged gives none
     return Evaluation(list(answers), np.array([answer.label for answer in answers.values()]), presence, classes)
-
-
-def _gathered(answers: dict[str, Answer]) -> dict[str, Answer]:
-    """The answers of all processes; a picture that several of them saw counts once."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return answers
-    shards: list[dict[str, Answer]] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(shards, answers)
-    return {path: answer for shard in shards for path, answer in shard.items()}
 
 
 def _writer(trainer: Trainer) -> SummaryWriter | None:

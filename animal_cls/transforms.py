@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 import numpy as np
 
@@ -51,11 +52,17 @@ class TrainTransform:
             ]
         )
 
-    def seed(self, seed: int) -> None:
-        """Start the random numbers anew: albumentations ignores global seeds, and forked workers would share one stream."""
-        self._compose.set_random_seed(seed % 2**32)
+    def __call__(self, pixels: Pixels, *, seed: int) -> Pixels:
+        """Augment one picture.
 
-    def __call__(self, pixels: Pixels) -> Pixels:
-        """Augment one uint8 picture (H, W, 3) into a uint8 array (size, size, 3)."""
+        Args:
+            pixels: uint8 (H, W, 3), left as it is.
+            seed: of all that is random; the same gives the same result.
+
+        Returns:
+            A uint8 array (size, size, 3).
+        """
+        # One stream for all steps: albumentations' own seeding gives each step the same one, so that rare steps would come together.
+        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         result: Pixels = np.ascontiguousarray(self._compose(image=pixels)["image"])
         return result

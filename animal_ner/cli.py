@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from animal_ner.checkpoints import AtomicCheckpointIO
 from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError
 from animal_ner.module import CheckpointError, Tagger, check_checkpoint
+from animal_ner.processes import gathered
 from animal_ner.sentences import SentenceError
 
+ATOMIC = [{"class_path": f"{AtomicCheckpointIO.__module__}.{AtomicCheckpointIO.__qualname__}"}]
 BAD_INPUT = (CheckpointError, EncoderError, SentenceError)
 
 
@@ -30,19 +33,39 @@ class SaveConfigOnFit(SaveConfigCallback):
 
 
 class PredictionPrinter(BasePredictionWriter):
-    """Prints predictions to stdout as they come, one JSON object a line."""
+    """Prints predictions to stdout, one JSON object a line: as they come, or when all are there if several processes predict."""
 
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
+        self._records: dict[int, Any] = {}
 
-    def write_on_batch_end(self, trainer: Trainer, pl_module: LightningModule, prediction: Any, *args: Any) -> None:
+    def write_on_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, prediction: Any, batch_indices: Sequence[int] | None, *args: Any
+    ) -> None:
         """Print one line for each record of the batch."""
-        for record in prediction:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+        if trainer.world_size == 1:
+            _print_lines(prediction)
+        elif batch_indices is not None:
+            self._records.update(zip(batch_indices, prediction, strict=True))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the records of all processes, in order."""
+        records = gathered(self._records)
+        if trainer.is_global_zero:
+            _print_lines(records[index] for index in sorted(records))
+
+
+def _print_lines(records: Iterable[Any]) -> None:
+    for record in records:
+        print(json.dumps(record, ensure_ascii=False), flush=True)
 
 
 class TaggerCLI(LightningCLI):
     """LightningCLI whose predict prints JSON lines, and whose checkpoints are checked before anything starts."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Write checkpoints so that none is ever half written."""
+        parser.set_defaults({"trainer.plugins": ATOMIC})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Refuse a checkpoint that is none of a tagger, and to evaluate or predict without one.
@@ -55,9 +78,9 @@ class TaggerCLI(LightningCLI):
         if command is None:  # the command line only builds its parts (run=False)
             return
         checkpoint = self.config[command].ckpt_path
-        if checkpoint:
+        if checkpoint and checkpoint not in {"best", "last", "hpc"}:
             check_checkpoint(Path(checkpoint))
-        elif command != "fit":
+        if not checkpoint and command != "fit":
             raise CheckpointError(f"{command} needs a trained tagger: --ckpt_path=FILE.ckpt")
 
     def before_instantiate_classes(self) -> None:

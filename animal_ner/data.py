@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import random
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import DataLoader, Dataset
 
 from animal_ner.borrowed import borrowed_files, is_for_testing, read_borrowed
 from animal_ner.grammar import generate
 from animal_ner.leakage import check_apart, same
 from animal_ner.names import fold, names_an_animal, spellings
+from animal_ner.order import Draw, TrainOrder
 from animal_ner.provenance import PROVENANCE, provenance
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
 from animal_ner.variation import make_slips, swap_for_things, swap_names
@@ -23,16 +26,15 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingSentences(Dataset[Sentence]):
-    """Written sentences, varied anew each time they are read, then sentences from the grammar, then texts without an animal.
+    """Written sentences, each varied as its draw says, then sentences from the grammar, then texts without an animal.
 
     Args:
         written: annotated sentences.
-        generated: number of sentences from the grammar; other ones in each epoch.
+        generated: number of sentences from the grammar; the draw says which.
         bare: texts without an animal.
-        drawn: number of these that are drawn; other ones in each epoch.
+        drawn: number of these that are drawn; the draw says which.
         swapped: probability that a written sentence gets other animals, 0..1.
         things: probability that it gets things in the place of animals, 0..1.
-        seed: of all that varies.
     """
 
     def __init__(
@@ -44,7 +46,6 @@ class TrainingSentences(Dataset[Sentence]):
         drawn: int = 0,
         swapped: float,
         things: float = 0.0,
-        seed: int,
     ) -> None:
         self.written = written
         self.generated = generated
@@ -52,26 +53,23 @@ class TrainingSentences(Dataset[Sentence]):
         self.drawn = drawn if bare else 0
         self.swapped = swapped
         self.things = things
-        self.seed = seed
-        self._chance: random.Random | None = None
 
     def __len__(self) -> int:
         return len(self.written) + self.generated + self.drawn
 
-    def __getitem__(self, i: int) -> Sentence:
-        if self._chance is None:  # in a worker: torch gives each one another seed in each epoch
-            worker = get_worker_info()
-            self._chance = random.Random(worker.seed if worker else self.seed)
+    def __getitem__(self, key: int | Draw) -> Sentence:
+        i, seed = key if isinstance(key, Draw) else (key, key)
+        chance = random.Random(seed)
         if i >= len(self.written) + self.generated:
-            return make_slips(Sentence(self._chance.choice(self.bare)), self._chance)
+            return make_slips(Sentence(chance.choice(self.bare)), chance)
         if i >= len(self.written):
-            return make_slips(next(generate(self._chance.getrandbits(32))), self._chance)
+            return make_slips(next(generate(chance.getrandbits(32))), chance)
         sentence = self.written[i]
-        if self._chance.random() < self.swapped:
-            sentence = swap_names(sentence, self._chance)
-        if self._chance.random() < self.things:
-            sentence = swap_for_things(sentence, self._chance)
-        return make_slips(sentence, self._chance)
+        if chance.random() < self.swapped:
+            sentence = swap_names(sentence, chance)
+        if chance.random() < self.things:
+            sentence = swap_for_things(sentence, chance)
+        return make_slips(sentence, chance)
 
 
 class SentenceDataModule(LightningDataModule):
@@ -127,9 +125,32 @@ class SentenceDataModule(LightningDataModule):
         self.predict_file = Path(predict_file) if predict_file else None
         self._sentences: dict[str, list[Sentence]] = {}
         self._held_out: frozenset[str] = frozenset()  # what validates or tests, as leakage.same has it
+        self._resumed = (0, 0)  # the epoch that a fit begins or goes on with, and how many of its batches were trained on already
+
+    def state_dict(self) -> dict[str, int]:
+        """Where a fit stands: its epoch, and how many batches of it are trained on. Lightning keeps it in checkpoints.
+
+        Lightning would keep the state of a loader as well, but restores it too late for a schedule that asks for the number of steps
+        (its issue 20550).
+        """
+        trainer, loop = self.trainer, self.trainer.fit_loop  # type: ignore[union-attr]
+        begun, batches = loop.epoch_progress.current.started, loop.epoch_loop.batch_progress.current.processed
+        over = batches >= trainer.num_training_batches or trainer.should_stop  # type: ignore[union-attr]
+        return {"epoch": begun, "batches": 0} if over else {"epoch": max(begun - 1, 0), "batches": batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on where ``state_dict`` says."""
+        self._resumed = (state_dict["epoch"], state_dict["batches"])
+        warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not")
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch that is to be trained on, and how many of its batches were trained on before the fit resumed."""
+        current = self.trainer.current_epoch if self.trainer else 0
+        return (current, 0) if current > self._resumed[0] else self._resumed
 
     def setup(self, stage: str) -> None:
         """Read the files that a stage needs."""
+        self._resumed = (0, 0)
         for side in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
             if not self.files[side] and not (side == "train" and self.generated):
                 raise SentenceError(f"data.{side}: no file given; it takes a list of JSON-lines files of annotated sentences")
@@ -172,9 +193,13 @@ class SentenceDataModule(LightningDataModule):
             drawn=self.drawn,
             swapped=self.swapped,
             things=self.things,
-            seed=self.seed,
         )
-        return DataLoader(dataset, batch_size=self.batch_size, shuffle=True, collate_fn=list)
+        order = TrainOrder(len(dataset), seed=self.seed, position=self._position, batch_size=self.batch_size, **self._share())
+        return DataLoader(dataset, batch_size=self.batch_size, sampler=order, collate_fn=list)
+
+    def _share(self) -> dict[str, int]:
+        """How many processes share the work, and which of them this is."""
+        return {"processes": self.trainer.world_size, "rank": self.trainer.global_rank} if self.trainer else {}
 
     def _borrowed_sentences(self) -> list[Sentence]:
         """The annotated lines of public text files that train; none, if the files are not there."""
@@ -201,11 +226,11 @@ class SentenceDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sentence]:
         """Validation sentences as they are."""
-        return DataLoader(self._sentences["val"], batch_size=self.batch_size, collate_fn=list)  # type: ignore[arg-type]
+        return self._in_order(self._sentences["val"])
 
     def test_dataloader(self) -> DataLoader[Sentence]:
         """Test sentences as they are."""
-        return DataLoader(self._sentences["test"], batch_size=self.batch_size, collate_fn=list)  # type: ignore[arg-type]
+        return self._in_order(self._sentences["test"])
 
     def transfer_batch_to_device(self, batch: list[Sentence], device: torch.device, dataloader_idx: int) -> list[Sentence]:
         """Leave sentences as they are; each step of the tagger moves the pieces it makes of them."""
@@ -218,7 +243,21 @@ class SentenceDataModule(LightningDataModule):
             texts += _read_lines(self.predict_file)
         if not texts:
             raise SentenceError("data.predict_texts, data.predict_file: no text given")
-        return DataLoader([Sentence(text) for text in texts], batch_size=self.batch_size, collate_fn=list)  # type: ignore[arg-type]
+        return self._in_order([Sentence(text) for text in texts])
+
+    def _in_order(self, sentences: list[Sentence]) -> DataLoader[Sentence]:
+        """Sentences as they are; processes share them out, each to one (Lightning's own sharing repeats some).
+
+        Raises:
+            SentenceError: there are more processes than sentences.
+        """
+        share = self._share()
+        sampler = None
+        if share.get("processes", 1) > 1:
+            if len(sentences) < share["processes"]:
+                raise SentenceError(f"{len(sentences):,} texts are too few for {share['processes']} processes; use fewer (trainer.devices)")
+            sampler = UnrepeatedDistributedSampler(sentences, num_replicas=share["processes"], rank=share["rank"], shuffle=False)
+        return DataLoader(sentences, batch_size=self.batch_size, sampler=sampler, collate_fn=list)  # type: ignore[arg-type]
 
 
 def _read_lines(file: Path) -> list[str]:

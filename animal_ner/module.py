@@ -24,6 +24,8 @@ from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError, find_encoder, find_tokenizer
 from animal_ner.metrics import SpanScore
 from animal_ner.names import fold
+from animal_ner.order import seed_of
+from animal_ner.processes import gathered
 from animal_ner.provenance import differing_data
 from animal_ner.sentences import Sentence
 from animal_ner.tags import TAGS, Claim, Span, spans_to_tags
@@ -152,6 +154,10 @@ class Tagger(LightningModule):
         """Find the mentions of texts, with how sure they are."""
         return tag_texts(self._tokenizer, texts, self._score, size=self.hparams["window"])
 
+    def on_train_batch_start(self, batch: list[Sentence], batch_idx: int) -> None:
+        """Seed what is random in a step, so that a fit that resumes goes on as one that never stopped."""
+        torch.manual_seed(seed_of(self.current_epoch, batch_idx, self.global_rank))
+
     def training_step(self, batch: list[Sentence], batch_idx: int) -> Tensor:
         """Cross-entropy of the tag of each word, at its first piece."""
         rows = sorted((row for sentence in batch for row in self._rows(sentence)), key=lambda row: len(row[0].ids))
@@ -179,7 +185,7 @@ class Tagger(LightningModule):
         for sentence, spans in zip(batch, self.read([s.text for s in batch]), strict=True):
             self.test_score.to(self.device).update([spans], [sentence.mentions])
             if sentence.category:
-                self._test_categories[sentence.category].update([spans], [sentence.mentions])
+                self._test_categories[sentence.category].to(self.device).update([spans], [sentence.mentions])
             if self._seen_names is not None:
                 unseen = [m for m in sentence.mentions if fold(sentence.text[m.start : m.end]) not in self._seen_names]
                 self._unseen.update([_touching(spans, unseen)], [unseen])
@@ -187,12 +193,15 @@ class Tagger(LightningModule):
     def on_test_epoch_end(self) -> None:
         """Log the span scores of all test texts, and the F1 of each category."""
         self._log_scores("test", self.test_score)
-        for category, score in sorted(self._test_categories.items()):
-            self.log(f"test_f1/{category}", score.compute()["f1"])
+        for category in sorted(gathered(dict.fromkeys(self._test_categories))):  # of all processes: they compute together
+            self.log(f"test_f1/{category}", self._test_categories[category].to(self.device).compute()["f1"], sync_dist=True)
         self._test_categories.clear()
-        if self._unseen.annotated.sum():
-            self.log("test/recall_unseen", self._unseen.compute()["recall"])
-            self.log("test/unseen_mentions", self._unseen.annotated[: len(Claim)].sum().float())
+        recall = self._unseen.compute()["recall"]
+        with self._unseen.sync_context():
+            mentions = self._unseen.annotated[: len(Claim)].sum().float()
+        if mentions:
+            self.log("test/recall_unseen", recall, sync_dist=True)
+            self.log("test/unseen_mentions", mentions, sync_dist=True)
         self._unseen.reset()
 
     def predict_step(self, batch: list[Sentence], batch_idx: int) -> list[dict[str, Any]]:
@@ -291,8 +300,8 @@ class Tagger(LightningModule):
         return np.asarray(logits.cpu().numpy(), dtype=np.float32)
 
     def _log_scores(self, stage: str, score: SpanScore) -> None:
-        self.log_dict({f"{stage}/{name}": value for name, value in score.compute().items()}, prog_bar=False)
-        self.log(f"{stage}_f1", score.compute()["f1"], prog_bar=True, logger=False)
+        self.log_dict({f"{stage}/{name}": value for name, value in score.compute().items()}, prog_bar=False, sync_dist=True)
+        self.log(f"{stage}_f1", score.compute()["f1"], prog_bar=True, logger=False, sync_dist=True)
         score.reset()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +107,65 @@ def tiny_trainer(tmp_path: Path) -> list[str]:
         "--trainer.max_epochs=1",
         f"--trainer.logger.init_args.save_dir={tmp_path / 'runs'}",
     ]
+
+
+PROGRAM = """
+import os, sys
+for number, file in ((1, {output!r}), (2, {errors!r})):
+    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+os.environ.update({environment!r})
+import torch
+torch.set_num_threads(1)
+sys.argv = [{package!r}, *{arguments!r}]
+from {package}.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture(scope="session")
+def start_cli() -> Callable[..., BaseProcess]:
+    """Starts the command line of a package as a process of its own, forked from one that has imported all it needs.
+
+    Its stdout is added to a file, its stderr to one beside it that ends in ``.err``.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["animal_ner.cli", "animal_cls.cli"])
+
+    def start(package: str, arguments: list[str], output: Path, environment: Mapping[str, str] | None = None) -> BaseProcess:
+        errors = output.with_suffix(".err")
+        program = PROGRAM.format(
+            package=package, arguments=arguments, output=str(output), errors=str(errors), environment=dict(environment or {})
+        )
+        process = context.Process(target=exec, args=(program, {}))
+        process.start()
+        return process
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def tiny_data(
+    encoder_folder: Path, sentence_file: Path, picture_folder: Path, negatives_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[str]]:
+    """Command-line flags of each package for its tiny data and a model to go with them, on a CPU."""
+    shared = ["--trainer.accelerator=cpu", "--trainer.precision=32-true", "--trainer.enable_model_summary=false"]
+    return {
+        "animal_ner": [
+            *shared,
+            *(f"--data.{side}=['{sentence_file}']" for side in ("train", "val", "test")),
+            *("--data.generated=9", "--data.drawn=0", "--data.borrowed=null", "--data.batch_size=2"),
+            "--data.by_heart=true",
+            *(f"--model.encoder={encoder_folder}", "--model.window=32"),
+        ],
+        "animal_cls": [
+            *shared,
+            *(f"--data.root={picture_folder}", f"--data.negatives={negatives_folder}", "--data.corrections=null"),
+            f"--data.split_file={tmp_path_factory.mktemp('split') / 'split.csv'}",
+            *("--data.size=32", "--data.train_size=32", "--data.num_workers=0", "--data.batch_size=4"),
+            *("--model.backbone=shufflenet_v2_x0_5", "--model.padding=torchvision", "--model.weights=none", "--model.size=32"),
+            "--model.probe_epochs=1",
+        ],
+    }
 
 
 def json_lines(text: str) -> list[dict[str, object]]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from animal_cls.data import NO_CLASS, DataError, FolderDataset, PictureDataModule, collate_views, read_examples
-from animal_cls.picture import PictureError
-from animal_cls.split import Side, SplitError, read_split
+from animal_cls.cache import PixelCache
+from animal_cls.data import NO_CLASS, DataError, FolderDataset, PictureDataModule, PictureDataset, collate_views, read_examples
+from animal_cls.picture import PictureError, open_picture
+from animal_cls.split import Example, Side, SplitError, read_split
+from animal_cls.transforms import TrainTransform
 
 
 @pytest.fixture
@@ -174,22 +178,51 @@ def test_labels_are_indices_of_the_classes_and_negatives_have_none(module):
         assert item["path"] == str(example.path)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_each_epoch_augments_anew(module, workers):
-    torch.manual_seed(0)
-    loader = module(num_workers=workers).train_dataloader()
-    first, second = ({path: image for b in loader for path, image in zip(b["path"], b["image"], strict=True)} for _ in range(2))
+def batches_of(data, epoch=0, batches=0):
+    """The batches that a fit trains on from here on, in this epoch."""
+    data.load_state_dict({"epoch": epoch, "batches": batches})
+    return list(data.train_dataloader())
+
+
+def assert_same_batches(some, others):
+    assert [batch["path"] for batch in some] == [batch["path"] for batch in others]
+    assert all(torch.equal(one["image"], other["image"]) for one, other in zip(some, others, strict=True))
+
+
+def test_each_epoch_augments_anew(module):
+    data = module()
+    first, second = (
+        {path: image for batch in batches_of(data, epoch) for path, image in zip(batch["path"], batch["image"], strict=True)}
+        for epoch in (0, 1)
+    )
     both = sorted(set(first) & set(second))
     assert len(both) > 5
     assert sum(torch.equal(first[path], second[path]) for path in both) < len(both) / 2
 
 
-def test_a_seed_repeats_the_training_images(module):
-    def images():
-        torch.manual_seed(7)
-        return torch.cat([b["image"] for b in module().train_dataloader()])
+def test_a_picture_that_is_drawn_twice_is_augmented_in_two_ways(module):
+    data = module(val=0.1, test=0.1)
+    drawn = [(path, image) for batch in batches_of(data) for path, image in zip(batch["path"], batch["image"], strict=True)]
+    twice = [(a, b) for i, (path, a) in enumerate(drawn) for other, b in drawn[:i] if path == other]
+    assert len(twice) > 5
+    assert not any(torch.equal(a, b) for a, b in twice)
 
-    assert torch.equal(images(), images())
+
+def test_a_seed_repeats_the_training_images_with_any_number_of_workers_and_another_gives_others(module, monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    alone = batches_of(module())
+    torch.manual_seed(1)
+    assert_same_batches(alone, batches_of(module(num_workers=2)))
+    monkeypatch.setenv("PL_GLOBAL_SEED", "8")
+    assert [batch["path"] for batch in alone] != [batch["path"] for batch in batches_of(module())]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_fit_that_resumes_within_an_epoch_trains_on_the_rest_of_it(module, workers):
+    whole = batches_of(module(), epoch=2)
+    rest = batches_of(module(num_workers=workers), epoch=2, batches=1)
+    assert len(module().train_dataloader()) == len(whole) == 3
+    assert_same_batches(whole[1:], rest)
 
 
 @pytest.mark.parametrize(("balance", "ratio"), [(0.0, 3.0), (0.5, 3.0**0.5), (1.0, 1.0)])
@@ -247,6 +280,68 @@ def test_a_broken_training_picture_is_named(picture_folder, tmp_path):
     with pytest.raises(PictureError, match=r"cat/broken\.jpg: not a picture"):
         data.prepare_data()
     assert not (tmp_path / "split.csv").exists()
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """How often each picture file is opened from now on, in this process."""
+    counts = Counter()
+
+    def counted(source, **options):
+        counts[source] += 1
+        return open_picture(source, **options)
+
+    monkeypatch.setattr("animal_cls.data.open_picture", counted)
+    monkeypatch.setattr("animal_cls.picture.open_picture", counted)
+    return counts
+
+
+@pytest.mark.parametrize("place", ["ram", "disk", "auto"])
+def test_pictures_that_are_kept_are_opened_once_and_are_the_same(module, tmp_path, opened, place):
+    plain = [batches_of(module(), epoch) for epoch in range(3)]
+    data = module(cache=place, cache_folder=str(tmp_path / "cache"))
+    opened.clear()
+    for epoch, batches in enumerate(plain):
+        assert_same_batches(batches, batches_of(data, epoch))
+    for _ in range(2):
+        whole = torch.cat([batch["image"] for batch in data.val_dataloader()])
+    assert torch.equal(whole, torch.cat([batch["image"] for batch in module().val_dataloader()]))
+    served = {Path(path) for batches in plain for batch in batches for path in batch["path"]}
+    validated = {example.path for example in data.pictures(Side.VAL).examples}
+    # The other data module's validation pictures were opened as well.
+    assert {path: count for path, count in opened.items() if path in served} == dict.fromkeys(served, 1)
+    assert all(opened[path] <= 2 for path in validated)
+    folder = data.pictures(Side.TRAIN).cache.folder
+    data.teardown("fit")
+    assert folder.exists() == (folder == tmp_path / "cache")
+
+
+def test_workers_keep_pictures_for_each_other_and_for_later_runs(module, tmp_path, opened):
+    options = {"cache": "disk", "cache_folder": str(tmp_path / "cache")}
+    for epoch in range(8):
+        batches_of(module(num_workers=2, **options), epoch)
+    opened.clear()
+    batches_of(module(**options), 3)
+    assert not opened
+
+
+def test_a_picture_that_changed_is_decoded_anew(picture_folder, tmp_path):
+    file = tmp_path / "picture.jpg"
+    shutil.copy(picture_folder / "cat" / "0.jpg", file)
+    dataset = PictureDataset([Example(file, "cat")], ["cat"], 24, cache=PixelCache(tmp_path / "cache"))
+    before = dataset[0]["image"]
+    assert torch.equal(dataset[0]["image"], before)
+    shutil.copy(picture_folder / "dog" / "0.jpg", file)
+    assert torch.equal(dataset[0]["image"], PictureDataset([Example(file, "cat")], ["cat"], 24)[0]["image"])
+    assert not torch.equal(dataset[0]["image"], before)
+
+
+def test_what_is_kept_is_large_enough_for_crops_and_no_larger(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 700, 3), dtype=np.uint8)).save(tmp_path / "large.png")
+    Image.fromarray(np.full((20, 70, 3), 9, np.uint8)).save(tmp_path / "small.png")
+    examples = [Example(tmp_path / f"{name}.png", "cat") for name in ("large", "small")]
+    dataset = PictureDataset(examples, ["cat"], 32, transform=TrainTransform(32, smallest_crop=0.3, colour=0.3))
+    assert [dataset.pixels(i).shape for i in range(2)] == [(64, 149, 3), (20, 70, 3)]
 
 
 def test_a_picture_to_predict_that_cannot_be_read_is_served_blank_with_the_reason(tmp_path):

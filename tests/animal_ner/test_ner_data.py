@@ -8,6 +8,7 @@ import pytest
 
 from animal_ner.data import SentenceDataModule, TrainingSentences
 from animal_ner.names import NOT_AN_ANIMAL, Names, lexicon_kinds
+from animal_ner.order import Draw
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
 
 NAMES = Names(lexicon_kinds() - {NOT_AN_ANIMAL})
@@ -27,27 +28,47 @@ def test_a_training_epoch_holds_written_and_generated_sentences(sentence_file: P
     assert all(isinstance(sentence, Sentence) for batch in batches for sentence in batch)
 
 
-def test_training_sentences_are_other_ones_each_time() -> None:
-    dataset = TrainingSentences([], generated=20, swapped=0.0, seed=0)
-    assert [dataset[i] for i in range(20)] != [dataset[i] for i in range(20)]
+def test_training_sentences_are_other_ones_in_each_epoch_and_the_same_in_equal_ones(sentence_file: Path) -> None:
+    def epoch(number: int, **changes: object) -> list[list[Sentence]]:
+        module = data(sentence_file, generated=20, **changes)
+        module.setup("fit")
+        module.load_state_dict({"epoch": number, "batches": 0})
+        return list(module.train_dataloader())
+
+    assert epoch(0) != epoch(1)
+    assert epoch(1) == epoch(1)
+    assert epoch(1) != epoch(1, seed=1)
 
 
-def test_equal_seeds_train_on_equal_sentences(sentence_file: Path) -> None:
+def test_a_fit_that_resumes_within_an_epoch_trains_on_the_rest_of_it(sentence_file: Path) -> None:
+    module = data(sentence_file)
+    module.setup("fit")
+    whole = list(module.train_dataloader())
+    module.load_state_dict({"epoch": 0, "batches": 2})
+    assert list(module.train_dataloader()) == whole[2:]
+    assert len(module.train_dataloader()) == len(whole)
+
+
+def test_a_draw_says_how_a_sentence_is_varied(sentence_file: Path) -> None:
     written = read_sentences(sentence_file)
-    once, again = (TrainingSentences(written, generated=5, swapped=0.5, seed=7) for _ in range(2))
-    assert [once[i] for i in range(len(once))] == [again[i] for i in range(len(again))]
+    dataset, again = (TrainingSentences(written, generated=5, swapped=0.5) for _ in range(2))
+    assert [dataset[Draw(i, 7)] for i in range(len(dataset))] == [again[Draw(i, 7)] for i in range(len(again))]
+    assert len({dataset[Draw(len(written), seed)].text for seed in range(20)}) > 15
 
 
 def test_written_sentences_get_other_animals_as_often_as_wanted(sentence_file: Path) -> None:
     written = read_sentences(sentence_file)
-    never, always = (TrainingSentences(written, generated=0, swapped=share, seed=0) for share in (0.0, 1.0))
-    for i, sentence in enumerate(written):
-        names, others = ({s.text[m.start : m.end] for m in s.mentions} for s in (never[i], always[i]))
-        assert names <= {sentence.text[m.start : m.end] for m in sentence.mentions}
-        assert [m.claim for m in always[i].mentions] == [m.claim for m in sentence.mentions]
-        assert len(others) == len(names)
+    never, always = (TrainingSentences(written, generated=0, swapped=share) for share in (0.0, 1.0))
     texts = {s.text for s in written}
-    assert sum(always[i].text not in texts for i in range(len(written))) >= len(written) - 2
+    others = 0
+    for i, sentence in enumerate(written):
+        draw = Draw(i, 100 + i)
+        kept, swapped = never[draw], always[draw]
+        names = {kept.text[m.start : m.end] for m in kept.mentions}
+        assert [m.claim for m in swapped.mentions] == [m.claim for m in sentence.mentions]
+        assert len({swapped.text[m.start : m.end] for m in swapped.mentions}) == len(names)
+        others += swapped.text not in texts
+    assert others >= len(written) - 2
 
 
 def test_evaluation_sees_the_sentences_as_they_are(sentence_file: Path) -> None:
