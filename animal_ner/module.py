@@ -273,7 +273,7 @@ class Tagger(LightningModule):
     def _named_tokenizer(self, name: str) -> Tokenizer:
         file = find_tokenizer(name)
         tokenizer = _read_tokenizer(file)
-        pieces, rows = tokenizer.get_vocab_size(), self.network.get_input_embeddings().num_embeddings
+        pieces, rows = tokenizer.get_vocab_size(), self.hparams["encoder_config"]["vocab_size"]
         if pieces > rows:
             raise EncoderError(f"{file}: {pieces:,} pieces, but model.encoder_config.vocab_size is {rows:,}; it must be at least as many")
         return tokenizer

@@ -40,6 +40,7 @@ def tagger(encoder_folder, sentence_file, tiny_trainer):
         "--data.generated=0",
         "--data.drawn=0",
         "--data.borrowed=null",
+        "--data.by_heart=true",
         *tiny_trainer,
     ]
 
