@@ -37,6 +37,7 @@ def tagger(encoder_folder, sentence_file, tiny_trainer):
         f"--model.encoder={encoder_folder}",
         "--model.window=32",
         *(f"--data.{side}=[{sentence_file}]" for side in ("train", "val")),
+        "--data.by_heart=true",
         "--data.generated=0",
         "--data.drawn=0",
         "--data.borrowed=null",
