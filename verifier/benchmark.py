@@ -163,8 +163,8 @@ class Benchmark:
 
 def as_table(rows: Sequence[Row]) -> str:
     """Rows for people."""
-    lines = [f"{'':44}{'ours':>10}{'obvious way':>13}{'times better':>14}"]
-    lines += [f"{row.name + ', ' + row.unit:44}{_figure(row.ours):>10}{_figure(row.other):>13}{_figure(row.ratio):>14}" for row in rows]
+    lines = [f"{'':56}{'ours':>10}{'obvious way':>13}{'times better':>14}"]
+    lines += [f"{row.name + ', ' + row.unit:56}{_figure(row.ours):>10}{_figure(row.other):>13}{_figure(row.ratio):>14}" for row in rows]
     return "\n".join(lines)
 
 
