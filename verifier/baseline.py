@@ -43,18 +43,19 @@ class Baseline:
         return self._classes[int(logits.argmax())] in words
 
 
-def save_baseline(folder: Path, *, tokenizer: Path, classes: Sequence[str], **sizes: int) -> None:
+def save_baseline(folder: Path, *, tokenizer: Path, classes: Sequence[str], config: DistilBertConfig | None = None) -> None:
     """Write the models of a ``Baseline`` with random weights, on which neither time nor memory depends.
 
     Args:
         folder: an existing folder.
         tokenizer: tokenizer file of a BERT, which is DistilBERT's too.
         classes: class names of the classifier.
-        sizes: fields of ``DistilBertConfig``; DistilBERT's own when none is given.
+        config: of the tagger; DistilBERT's own when none is given.
     """
-    pieces = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer), pad_token="[PAD]", unk_token="[UNK]")  # noqa: S106
+    pieces = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer), pad_token="[PAD]", unk_token="[UNK]")  # type: ignore[no-untyped-call]  # noqa: S106
     pieces.save_pretrained(folder)
-    config = DistilBertConfig(id2label=TAGS, label2id={tag: i for i, tag in TAGS.items()}, **({"vocab_size": len(pieces)} | sizes))
+    config = config or DistilBertConfig()
+    config.id2label, config.label2id = TAGS, {tag: i for i, tag in TAGS.items()}
     tagger = DistilBertForTokenClassification(config)
     with torch.no_grad():
         tagger.classifier.bias[0] = 5.0  # most words are no animal

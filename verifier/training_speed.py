@@ -64,7 +64,7 @@ def _bare_steps(backbone: str, batch: dict[str, Tensor], steps: int, layout: tor
         images = (batch["image"].float() / 255 - 0.5) / 0.5
         loss = nn.functional.cross_entropy(network(images.contiguous(memory_format=layout)), batch["label"])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         seconds.append(time.perf_counter() - begin)
     return seconds

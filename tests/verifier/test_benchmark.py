@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from transformers import DistilBertConfig
 
 from verifier.baseline import Baseline, save_baseline
 from verifier.benchmark import Benchmark, Row, as_table, main
@@ -59,8 +60,8 @@ def test_what_cannot_be_measured_is_one_line(capsys, more, named):
 
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("baseline")
-    save_baseline(folder, tokenizer=SHIPPED / "tokenizer.json", classes=["cat", "dog"], dim=16, hidden_dim=16, n_layers=1, n_heads=2)
+    folder, config = tmp_path_factory.mktemp("baseline"), DistilBertConfig(dim=16, hidden_dim=16, n_layers=1, n_heads=2)
+    save_baseline(folder, tokenizer=SHIPPED / "tokenizer.json", classes=["cat", "dog"], config=config)
     return folder
 
 
