@@ -7,11 +7,13 @@ import re
 NO_ANIMAL = "-"  # the label of a picture that shows none of the classes
 UNCERTAIN = "yes"
 SETTLED = frozenset({"", "no", "n", "false", "0"})
-FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a formula begins, and what safe_cell makes of it
+# How a cell begins that a spreadsheet may run, in full width too: https://owasp.org/www-community/attacks/CSV_Injection
+START = r"[=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]"
+FORMULA = re.compile(rf"'*{START}")  # and what safe_cell makes of it
 
 
 def safe_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: one that would begin with = + - @ gets an apostrophe before it."""
+    """A cell that no spreadsheet takes for a formula: one that would begin as one (= + - @ and more) gets an apostrophe before it."""
     return f"'{text}" if FORMULA.match(text) else text
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from animal_cls.cells import plain_cell, safe_cell
 from animal_cls.split import Example
 
 COLUMNS = ("path", "label", "correction", "reason")
@@ -63,7 +64,7 @@ def read_rows(file: Path, *, needed: Collection[str], refused: Collection[str] =
     for row in reader:
         if "" in row or None in row.values():
             raise CorrectionError(f"{file}, line {reader.line_num}: not as many cells as columns ({len(columns)}); quote commas")
-        rows.append((reader.line_num, row))
+        rows.append((reader.line_num, {name: plain_cell(cell) for name, cell in row.items()}))
     return rows
 
 
@@ -73,11 +74,11 @@ def write_corrections(file: Path, corrections: Sequence[Correction]) -> None:
 
 
 def write_rows(file: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a CSV, atomically."""
+    """Write a CSV, atomically; no spreadsheet runs a cell of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     with temporary.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
+        csv.writer(stream, lineterminator="\n").writerows([columns, *([safe_cell(cell) for cell in row] for row in rows)])
     temporary.replace(file)
 
 

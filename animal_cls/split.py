@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from animal_cls.cells import plain_cell, safe_cell
 from animal_cls.picture import load_picture
 
 HASH_SIDE = 8  # a fingerprint has 2 * 8 * 8 bits
@@ -167,13 +168,14 @@ def make_split(
 
 
 def write_split(file: Path, examples: Sequence[Example], sides: Sequence[Side]) -> None:
-    """Store a split as a CSV (path, label, split), atomically."""
+    """Store a split as a CSV (path, label, split), atomically; no spreadsheet runs a cell of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     with temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["path", "label", "split"])
-        writer.writerows([example.path.as_posix(), example.label, side.value] for example, side in zip(examples, sides, strict=True))
+        for example, side in zip(examples, sides, strict=True):
+            writer.writerow([safe_cell(example.path.as_posix()), safe_cell(example.label), side.value])
     temporary.replace(file)
 
 
@@ -187,15 +189,15 @@ def read_split(file: Path, examples: Sequence[Example]) -> list[Side]:
         reader = csv.DictReader(stream)
         if not {"path", "label", "split"} <= set(reader.fieldnames or ()):
             raise SplitError(f"{file}: columns are {reader.fieldnames}; a split has path, label and split")
-        rows = {row["path"]: row for row in reader}
+        rows = {plain_cell(row["path"]): row for row in reader}
     remedy = f"delete {file} to split anew, or name another split file"
     sides = []
     for example in examples:
         row = rows.pop(example.path.as_posix(), None)
         if row is None:
             raise SplitError(f"{file}: says nothing of {example.path}; {remedy}")
-        if row["label"] != example.label:
-            raise SplitError(f"{file}: {example.path} is {row['label']!r} there and {example.label!r} in the data; {remedy}")
+        if (label := plain_cell(row["label"])) != example.label:
+            raise SplitError(f"{file}: {example.path} is {label!r} there and {example.label!r} in the data; {remedy}")
         if row["split"] not in set(Side):
             raise SplitError(f"{file}: {example.path} is on the side {row['split']!r}; sides are {', '.join(Side)}")
         sides.append(Side(row["split"]))

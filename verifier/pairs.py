@@ -13,6 +13,7 @@ from importlib import resources
 from itertools import permutations
 from pathlib import Path
 
+from animal_cls.cells import plain_cell
 from animal_cls.picture import find_pictures
 from animal_ner.sentences import Sentence
 from animal_ner.tags import Claim
@@ -221,10 +222,10 @@ def _read_table(table: Path, side: str) -> list[Picture]:
                     seen.add(row["split"])
                     if row["split"] != side:
                         continue
-                path = _locate(row[name], table)
+                path, label = _locate(plain_cell(row[name]), table), plain_cell(row["label"])
                 if path is None:
                     raise InputError(f"{table}, line {rows.line_num}: {row[name] or 'empty path'}: no such file")
-                pictures.append(Picture(path, row["label"], row.get("source") or _source(path)))
+                pictures.append(Picture(path, label, row.get("source") or _source(path)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: cannot be read ({error}); expected a CSV in UTF-8 with the columns path and label") from error
     if seen and side not in seen:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"  # for people: nothing reads it
 FILES = ("tagger.onnx", "classifier.onnx", "tokenizer.json")
 MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+MAX_SIDE = 2048  # pixels
+MAX_WINDOW = 8192  # pieces
 SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -65,15 +70,54 @@ class Manifest:
         Raises:
             ValueError: it is not one, or one of another format.
         """
-        fields = json.loads(text)
+        try:
+            fields = json.loads(text)
+        except RecursionError:
+            raise ValueError("brackets within brackets within brackets") from None
         if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
             raise ValueError(f"not a manifest of format {FORMAT}")
         try:
             fields |= {"tags": tuple(fields["tags"]), "kinds": tuple(fields["kinds"]), "calibration": Calibration(**fields["calibration"])}
             fields |= {name: Calibration(**fields[name]) for name in ("reading", "asked")}
-            return cls(**fields)
+            manifest = cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"a field is missing or of the wrong type ({error})") from error
+        wrong = next((name for name, is_right in _RIGHT.items() if not is_right(getattr(manifest, name))), None)
+        if wrong:
+            raise ValueError(f"{wrong}: {str(getattr(manifest, wrong))[:60]} cannot be what a release has")
+        return manifest
+
+
+def _names(value: Any) -> bool:
+    return bool(value) and all(isinstance(name, str) and name for name in value) and len(set(value)) == len(value)
+
+
+def _whole(value: Any, *, least: int, most: int) -> bool:
+    return isinstance(value, int) and least <= value <= most
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _calibration(value: Calibration) -> bool:
+    return all(isinstance(number, int | float) and math.isfinite(number) for number in (value.scale, value.shift))
+
+
+_RIGHT: dict[str, Callable[[Any], bool]] = {
+    "tags": _names,
+    "kinds": _names,
+    "size": partial(_whole, least=8, most=MAX_SIDE),
+    "window": partial(_whole, least=8, most=MAX_WINDOW),
+    "calibration": _calibration,
+    "reading": _calibration,
+    "asked": _calibration,
+    "threshold": _share,
+    "seen_from": _share,
+    "sha256": lambda value: isinstance(value, dict),
+    "training": lambda value: isinstance(value, dict),
+    "language": lambda value: isinstance(value, str),
+}
 
 
 class Release:
@@ -99,10 +143,13 @@ class Release:
     @cached_property
     def manifest(self) -> Manifest:
         """What the release says of itself."""
+        path = self.folder / MANIFEST
         try:
-            return Manifest.from_json((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            if path.stat().st_size > MAX_MANIFEST_BYTES:
+                raise ValueError(f"more than {MAX_MANIFEST_BYTES:,} bytes")
+            return Manifest.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.folder / MANIFEST}: cannot be read ({error}); export the release again") from error
+            raise InputError(f"{path}: cannot be read ({error}); export the release again") from error
 
     def checked(self, name: str) -> Path:
         """Where one of the release's files lies, after its SHA-256 was found to be what the manifest says.

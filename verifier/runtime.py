@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from animal_cls.picture import Pixels
 from animal_cls.views import strongest
 from animal_ner.tokens import Ids, Logits, Tagging, tag_texts
+from verifier.decision import InputError
 from verifier.release import Release
 
 
@@ -47,8 +48,10 @@ class OnnxReader:
     """The tagger of a release, in so many threads (in as many as there are cores when none is given)."""
 
     def __init__(self, release: Release, *, threads: int | None = None) -> None:
-        self._session = _session(release.checked("tagger.onnx"), threads=threads)
-        self._tokenizer = Tokenizer.from_file(str(release.checked("tokenizer.json")))
+        self._session = _session(
+            release.checked("tagger.onnx"), threads=threads, inputs={"ids": 2, "mask": 2}, logits=len(release.manifest.tags)
+        )
+        self._tokenizer = _tokenizer(release.checked("tokenizer.json"))
         self._window = release.manifest.window
 
     def read(self, texts: Sequence[str]) -> list[Tagging]:
@@ -64,7 +67,9 @@ class OnnxLooker:
     """The classifier of a release, in so many threads (in as many as there are cores when none is given)."""
 
     def __init__(self, release: Release, *, threads: int | None = None) -> None:
-        self._session = _session(release.checked("classifier.onnx"), threads=threads)
+        self._session = _session(
+            release.checked("classifier.onnx"), threads=threads, inputs={"images": 4}, logits=len(release.manifest.kinds)
+        )
         self.kinds = release.manifest.kinds
         self.size = release.manifest.size
         self._calibration = release.manifest.calibration
@@ -81,10 +86,31 @@ def as_presence(kinds: Sequence[str], row: NDArray[np.float64]) -> dict[str, flo
     return {kind: float(value) for kind, value in zip(kinds, row, strict=True)}
 
 
-def _session(model: Path, *, threads: int | None) -> ort.InferenceSession:
+def _session(model: Path, *, threads: int | None, inputs: Mapping[str, int], logits: int) -> ort.InferenceSession:
+    """A model with inputs of so many dimensions, that gives so many logits.
+
+    Raises:
+        InputError: the file holds no such model.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0  # 0 lets ONNX Runtime take every core
     # Two sessions whose idle threads spin fight over the cores: 19-27 ms a pair with spinning, 11 ms without.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # what is wrong is said in the error
+    try:
+        session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # each of its own type
+        raise InputError(f"{model}: not a model that can be run ({str(error).partition(chr(10))[0]}); export the release again") from error
+    found = {each.name: len(each.shape) for each in session.get_inputs()}
+    given = {each.name: each.shape[-1:] for each in session.get_outputs()}.get("logits", [])
+    if found != inputs or (given != [logits] and all(isinstance(size, int) for size in given)):
+        what = f"takes {', '.join(found)} and gives {given[0] if given else 'no'} logits"
+        raise InputError(f"{model}: {what}, not {', '.join(inputs)} and {logits} as the manifest says; files of two releases are mixed up")
+    return session
+
+
+def _tokenizer(file: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"{file}: not a tokenizer that can be read ({error}); export the release again") from error

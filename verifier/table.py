@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from animal_cls.cells import START
 from verifier.decision import InputError
 
 Row: TypeAlias = dict[str, Any]
@@ -22,8 +23,7 @@ NEEDED = ("text", "image")
 ADDED = ("answer", "probability", "reason", "error")
 FORMATS = (".csv", ".jsonl")
 MAX_CELL = 64 * 1024 * 1024  # characters; longer texts are refused row by row, long before this
-# What makes a spreadsheet run a cell: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(START)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 

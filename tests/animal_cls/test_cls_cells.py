@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from animal_cls.cells import is_waiting, plain_cell, safe_cell
 
 
-@given(st.text(alphabet="'=+-@\t\r ab-", max_size=6) | st.text())
+@given(st.text(alphabet="'=+-@\t\r\n\0\uff1d\uff20 ab-", max_size=6) | st.text())
 def test_a_cell_comes_back_as_it_was_and_never_begins_as_a_formula_does(text):
     cell = safe_cell(text)
     assert plain_cell(cell) == text
-    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not cell.startswith(tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20"))
 
 
 @pytest.mark.parametrize("text", ["cat", "", "'Amakihi", "a=b", "/photos/-1.jpg"])

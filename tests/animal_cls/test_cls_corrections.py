@@ -123,3 +123,11 @@ def test_a_table_s_paths_and_labels_are_corrected_as_well(picture_folder, tmp_pa
     (tmp_path / "c.csv").write_text(HEADER + "cat/0.jpg,acme lamp,zenith lamp,seen\n")
     examples = read_examples(picture_folder, table)
     assert right_labels(tmp_path / "c.csv", examples, folders=[picture_folder]) == {picture_folder / "cat" / "0.jpg": "zenith lamp"}
+
+
+def test_cells_that_a_spreadsheet_would_run_are_stored_safely_and_come_back(tmp_path):
+    file = tmp_path / "corrections.csv"
+    correction = Correction("=cmd|' /C calc'!A0.jpg", "-dog", "@cat", "\tlooks like one")
+    write_corrections(file, [correction])
+    assert "'=cmd" in file.read_text()
+    assert [each for _, each in read_corrections(file)] == [correction]

@@ -213,3 +213,10 @@ def test_pictures_of_held_out_sources_are_for_testing_alone(picture_folder):
     for example, side in zip(examples, sides, strict=True):
         assert (side == Side.TEST) == example.path.name.startswith("1")
     assert {Side.TRAIN, Side.VAL} <= set(sides)
+
+
+def test_paths_and_labels_that_a_spreadsheet_would_run_are_stored_safely_and_come_back(tmp_path):
+    examples = [Example(Path("=1+1.jpg"), "@cat"), Example(Path("2.jpg"), "")]
+    write_split(tmp_path / "split.csv", examples, [Side.TRAIN, Side.VAL])
+    assert "'=1+1.jpg,'@cat,train" in (tmp_path / "split.csv").read_text()
+    assert read_split(tmp_path / "split.csv", examples) == [Side.TRAIN, Side.VAL]

@@ -16,7 +16,25 @@ def _written(value):
     return next(csv.reader([Layout(".csv", COLUMNS).lines([{"note": value, "error": None}]).decode()]))[0]
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "+1 555 0100", "-1_000", "-inf"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "=1+1",
+        "+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "-",
+        "+1 555 0100",
+        "-1_000",
+        "-inf",
+        "\n=1",
+        "\0=1",
+        "\uff1d1+1",
+        "\uff20SUM(A1)",
+    ],
+)
 def test_text_that_a_spreadsheet_would_run_is_quoted(cell):
     lines = Layout(".csv", COLUMNS).lines([{"note": cell, "error": cell}]).decode()
     assert f"'{cell}" in lines
