@@ -334,9 +334,10 @@ class PictureDataModule(LightningDataModule):
         Lightning would keep the state of a loader as well, but restores it too late for a schedule that asks for the number of steps
         (its issue 20550).
         """
-        trainer, loop = self.trainer, self.trainer.fit_loop  # type: ignore[union-attr]
-        begun, batches = loop.epoch_progress.current.started, loop.epoch_loop.batch_progress.current.processed
-        over = batches >= trainer.num_training_batches or trainer.should_stop  # type: ignore[union-attr]
+        trainer: Any = self.trainer  # these parts of it are typed too widely
+        begun = trainer.fit_loop.epoch_progress.current.started
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        over = batches >= trainer.num_training_batches or trainer.should_stop
         return {"epoch": begun, "batches": 0} if over else {"epoch": max(begun - 1, 0), "batches": batches}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
@@ -398,8 +399,9 @@ class PictureDataModule(LightningDataModule):
             clean_up(self.cache_folder)
         needed = sum(map(_decoded_bytes, datasets)) if place == "auto" else 0
         folder = cache_folder(place, self.cache_folder, needed=needed, run=run)
-        for dataset in datasets if folder else ():
-            dataset.cache = PixelCache(folder)
+        if folder:
+            for dataset in datasets:
+                dataset.cache = PixelCache(folder)
 
     def teardown(self, stage: str) -> None:
         """Give back the memory of decoded pictures."""

@@ -94,7 +94,7 @@ class VisualReport(Callback):
         self.embedded = embedded
         self._answers: dict[str, Answer] = {}
         self._reported = True
-        self._features = torch.empty(0, 0)
+        self._passes: list[Tensor] = []  # the features of each pass that a batch makes through the network
         self._hook: RemovableHandle | None = None
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,7 +144,7 @@ class VisualReport(Callback):
             self._hook = head_of(pl_module.network).register_forward_pre_hook(self._keep_features)
 
     def _keep_features(self, _: nn.Module, inputs: tuple[Tensor]) -> None:
-        self._features = inputs[0].detach().flatten(1)
+        self._passes.append(inputs[0].detach().flatten(1))
 
     def _release(self) -> None:
         if self._hook:
@@ -156,7 +156,8 @@ class VisualReport(Callback):
         if self._hook is None:
             return
         share = math.ceil(self.embedded / max(batches, 1))
-        features = [*self._features[:share].float().cpu().numpy(), *[None] * max(len(logits) - share, 0)]
+        features = [*self._passes[0][:share].float().cpu().numpy(), *[None] * max(len(logits) - share, 0)]
+        self._passes.clear()  # the test makes others, of composed pictures
         rows = zip(batch["label"].tolist(), logits.float().cpu().numpy(), features, strict=True)
         self._answers.update(zip(batch["path"], (Answer(*row) for row in rows), strict=True))
 

@@ -27,7 +27,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning's own writes to the folder of temporary files, which may be on another disk, and waits for no disk.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save a checkpoint; one on another machine (``s3://...``) as Lightning does.
 
         Raises:

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = {"animal_ner": "minilm", "animal_cls": "efficientnet_lite2"}
-PATIENCE = 300  # seconds that a busy machine may take
+PATIENCE = 900  # seconds that a busy machine may take
 LEARNING = ("EMAWeightAveraging", "ModelCheckpoint", "LastCheckpoint", "EarlyStopping")  # callbacks on which it depends what is learnt
 STATES = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "epoch", "global_step")
 
