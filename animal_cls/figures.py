@@ -132,7 +132,7 @@ def picture_grid(pictures: Sequence[Pixels], captions: Sequence[Sequence[str]], 
     rows = -(-len(pictures) // columns)
     canvas = np.full((rows * (size + head), columns * (size + gap), 3), 255, dtype=np.uint8)
     with _style():
-        figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI, layout="none")
+        figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI)
         axes = figure.add_axes((0, 0, 1, 1))  # one for all: an axes for each takes ten times as long
         for i, (picture, lines) in enumerate(zip(pictures, captions, strict=True)):
             y, x = (i // columns) * (size + head) + head, (i % columns) * (size + gap) + gap // 2
@@ -151,7 +151,8 @@ def short(name: str) -> str:
 
 
 def _style() -> AbstractContextManager[None]:
-    return mpl.rc_context({"font.size": 8, "text.parse_math": False})  # a $ in a name is a $
+    # A $ in a name is a $; each figure says itself how it is laid out.
+    return mpl.rc_context({"font.size": 8, "text.parse_math": False, "figure.constrained_layout.use": False, "figure.autolayout": False})
 
 
 def _merged(counts: NDArray[np.int64], chosen: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -164,7 +164,13 @@ def _seen(looker: CheckpointLooker, pictures: PictureDataset) -> tuple[list[Pixe
 
 
 def _calibration(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibration:
-    return fit_calibration(logits, labels[:, None] == np.arange(logits.shape[1]))
+    """What the logit of a picture's likeliest kind says of it: of that kind people ask how sure it is.
+
+    Fitted to all kinds of all pictures, of which nearly none is shown, presences of likeliest kinds were too small: their calibration
+    error on the test side was 0.042 in place of 0.025. For claims it is all the same, as ``fit_asked`` weighs presences anew.
+    """
+    likeliest = logits.argmax(axis=1)
+    return fit_calibration(logits[np.arange(len(logits)), likeliest][:, None], (likeliest == labels)[:, None])
 
 
 def _export_tagger(reader: CheckpointReader, file: Path) -> None:
