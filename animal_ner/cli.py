@@ -88,6 +88,8 @@ class TaggerCLI(LightningCLI):
         if self.subcommand == "predict":
             trainer = self.config.predict.trainer
             trainer.logger = False
+            if trainer.callbacks is None:
+                trainer.enable_progress_bar = False  # the bar that Lightning adds writes to stdout
             trainer.callbacks = [*(trainer.callbacks or []), PredictionPrinter()]
             self.config.predict.return_predictions = False
 
