@@ -100,9 +100,9 @@ def assert_ends_alike(one, other):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_fit_that_was_asked_to_stop_goes_on_as_if_it_had_not(uninterrupted, training, stop):
-    stopped = training(f"stopped by {stop.name}")
+def test_a_fit_that_was_asked_to_stop_goes_on_as_if_it_had_not(uninterrupted, training):
+    stopped = training("stopped")
+    stop = {"animal_ner": signal.SIGTERM, "animal_cls": signal.SIGINT}[stopped.package]
     process = stopped.start_and_wait_for_a_checkpoint(*(["--data.num_workers=1"] if stopped.package == "animal_cls" else []))
     workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for number in [*(workers if stop == signal.SIGINT else []), process.pid]:  # a terminal sends Ctrl-C to all
@@ -130,6 +130,7 @@ def test_a_fit_that_was_killed_again_and_again_goes_on_as_if_it_had_not(uninterr
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("training", ["animal_ner"], indirect=True)
 def test_a_full_disk_ends_a_fit_in_one_line_and_leaves_the_last_checkpoint(uninterrupted, training):
     full = training("full")
     process = full.start_and_wait_for_a_checkpoint()
