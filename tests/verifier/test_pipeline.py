@@ -84,7 +84,8 @@ def test_a_batch_gives_the_verdicts_of_its_pairs_in_order(verifier):
     batch = list(verifier.verify_batch(iter(pairs)))
     single = [verifier.verify(*pair) for pair in pairs]
     assert [v.answer for v in batch] == [v.answer for v in single]
-    assert [v.probability for v in batch] == pytest.approx([v.probability for v in single], abs=1e-3)
+    # The tagger's int8 activations are scaled batch by batch, and how sure it was of the text counts in the probability.
+    assert [v.probability for v in batch] == pytest.approx([v.probability for v in single], abs=5e-3)
 
 
 def test_a_bad_pair_stops_a_batch_at_its_place_but_not_before(verifier):
