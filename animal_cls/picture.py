@@ -6,6 +6,7 @@ Needs Pillow and NumPy only, so that inference stays light.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import threading
@@ -53,6 +54,7 @@ UPRIGHT = {
 }
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter gigabyte of RGB)
 MAX_BYTES = 1024 * 1024 * 1024  # some decoders read the whole file into memory; that many pixels of 64 bits take less
+_NOWHERE = logging.NullHandler()
 _QUIET = threading.Lock()  # warning filters are the process's: two threads that set and restore them would leave them wrong
 
 
@@ -140,6 +142,12 @@ def load_picture(source: PictureSource, size: int) -> Pixels:
     as much as they do; VGA photos would gain nothing by that, and those of 12 megapixels an eighth.
     """
     return fit_picture(open_picture(source, at_least=2 * size), size)
+
+
+def hush_pillow() -> None:
+    """Keep what Pillow remarks on odd files off this process's stderr; for programs, whose errors say what there is to say."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(_NOWHERE)
 
 
 def find_pictures(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from animal_cls.picture import hush_pillow
 from verifier.decision import InputError, Verdict
 from verifier.part import Origin, Part
 from verifier.pipeline import BATCH, Models, Verifier, batches
@@ -154,6 +155,7 @@ def _answer_in_worker(rows: Sequence[Row], *, models: Models, pictures: Pictures
 @cache
 def _opened(models: Models) -> Verifier:
     """The Verifier of a worker, opened at its first chunk."""
+    hush_pillow()
     return models.open(threads=1)
 
 

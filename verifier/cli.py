@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from animal_cls.picture import hush_pillow
 from verifier.decision import InputError, Verdict
 from verifier.pipeline import Models, Verifier
 
@@ -29,6 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
         143 after SIGTERM.
     """
     options = _parser().parse_args(args)
+    hush_pillow()
     try:
         if (options.pairs is None) == (options.text is None):
             raise InputError("give either --text and --image, or --pairs and --output")

@@ -17,7 +17,6 @@ import struct
 import sys
 import tempfile
 import time
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -274,9 +273,7 @@ def _fuzz(sort: str, corpus: _Corpus, put: Callable[[bytes], str], *, count: int
     """Whether there were findings; they are printed, and kept in the folder ``output``."""
     begun = time.monotonic()
     inputs = (corpus.mutate(random.Random(f"{seed} {sort} {number}")) for number in range(count))
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        outcome = try_all(inputs, put, seconds=seconds)
+    outcome = try_all(inputs, put, seconds=seconds)
     for finding in outcome.findings:
         output.mkdir(parents=True, exist_ok=True)
         file = output / f"{sort}-{seed}-{finding.number}"

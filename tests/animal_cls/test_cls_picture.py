@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from PIL import AvifImagePlugin, Image, ImageCms
 import animal_cls.picture
 from animal_cls.picture import MAX_PIXELS, PictureError, find_pictures, fit_picture, load_picture, open_picture
 
+ROOT = Path(__file__).parents[2]
 PHOTOS = Path(next(iter(importlib.util.find_spec("skimage").submodule_search_locations))) / "data"
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -284,6 +286,27 @@ def test_odd_metadata_warns_nobody(recwarn):
     assert not recwarn.list
 
 
+# What scripts/fuzz.py found: remarks of Pillow on stderr, of a tag that leads out of the file and of 8 samples a pixel.
+TIFF = encoded(Image.new("RGB", (8, 8)), "TIFF", dpi=(72, 72))
+REMARKED = {
+    "tag.tif": TIFF.replace(struct.pack("<HHI", 282, 5, 1), struct.pack("<HHI", 282, 5, 1 << 28)),
+    "samples.tif": TIFF.replace(struct.pack("<HHII", 277, 3, 1, 3), struct.pack("<HHII", 277, 3, 1, 8)),
+}
+
+
+@pytest.mark.parametrize("name", REMARKED)
+def test_a_program_that_asks_for_it_hears_nothing_from_pillow(name, tmp_path):
+    (tmp_path / name).write_bytes(REMARKED[name])
+    told = {}
+    for asked in ("", "picture.hush_pillow(); "):
+        code = f"import sys; from animal_cls import picture; {asked}picture.open_picture(sys.argv[1])"
+        told[asked] = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / name], capture_output=True, text=True, check=False, cwd=ROOT
+        ).stderr
+    remark = re.compile("UserWarning|More samples per pixel")
+    assert [bool(remark.search(each)) for each in told.values()] == [True, False]
+
+
 def test_the_limit_of_pixels_is_the_one_that_pillow_applies():
     assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
 
@@ -425,7 +448,7 @@ def test_pictures_are_found_in_order_below_a_folder_without_hidden_files_and_fol
 
 def test_opening_pictures_needs_no_torch():
     code = "import sys, animal_cls.picture, animal_cls.calibration, animal_cls.split; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_odd_exif_beside_the_orientation_does_not_keep_a_picture_from_being_turned():

@@ -2,10 +2,15 @@ import math
 import operator
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from verifier.workers import AHEAD, WorkerError, map_in_order
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_results_come_in_the_order_of_their_chunks():
@@ -37,3 +42,10 @@ def test_a_worker_that_dies_is_told_of(capfd, function, chunk, told):
 
 def test_workers_get_neither_ctrl_c_nor_sigterm():
     assert list(map_in_order(signal.raise_signal, [signal.SIGINT, signal.SIGTERM], workers=1)) == [None, None]
+
+
+def test_the_first_workers_of_a_process_get_neither_as_well():
+    mapped = "map_in_order(signal.raise_signal, [signal.SIGINT, signal.SIGTERM] * 2, workers=2)"
+    code = f"import signal; from verifier.workers import map_in_order; print(list({mapped}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[None, None, None, None]\n", "")
