@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,19 +90,3 @@ def test_two_processes_predict_each_once_and_in_order(command, fitted, picture_f
     assert len(records) == 13
     assert records == [json.loads(line) for line in alone.splitlines()]
     assert second == ""
-
-
-@pytest.mark.slow
-def test_lightning_starts_the_second_process_itself(command, fitted):
-    if command.package == "animal_cls":
-        pytest.skip("the launcher is the same for both packages, and starting it takes long")
-    arguments = ["--trainer.accelerator=cpu", *TWO, "--data.predict_texts=['a cat', 'no dog', 'an owl']"]
-    command_line = [sys.executable, "-m", "animal_ner", "predict", *arguments, f"--ckpt_path={fitted / 'checkpoints' / 'best.ckpt'}"]
-    with subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        try:
-            said, _ = process.communicate(timeout=PATIENCE)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # the second process would wait for the first
-    assert process.returncode == 0
-    assert [json.loads(line)["text"] for line in said.splitlines()] == ["a cat", "no dog", "an owl"]

@@ -11,7 +11,7 @@ from PIL import Image
 from animal_ner.sentences import Sentence, read_sentences
 from animal_ner.tags import Claim, Span
 from verifier import Verifier
-from verifier.decision import Mention
+from verifier.decision import Mention, Reading
 from verifier.evaluation import judge, judge_all, main
 from verifier.pairs import Pair, Picture, Shown
 from verifier.release import Release
@@ -29,7 +29,7 @@ def manifest():
 
 def judged(manifest, mentions, **presence):
     pair = Pair(NO_DOG_BUT_A_CAT, Picture(CAT, "cat"), truth=True, shown=Shown.NAMED)
-    return judge(pair, mentions, {"cat": 0.0, "dog": 0.0, "owl": 0.0} | presence, manifest)
+    return judge(pair, Reading(tuple(mentions), 1.0), {"cat": 0.0, "dog": 0.0, "owl": 0.0} | presence, manifest)
 
 
 def test_controls_answer_as_their_names_say(manifest):
