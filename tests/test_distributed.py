@@ -98,9 +98,8 @@ def test_two_processes_predict_each_once_and_in_order(command, fitted, picture_f
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["animal_ner"], indirect=True)
 def test_lightning_starts_the_second_process_itself(command, fitted):
-    if command.package == "animal_cls":
-        pytest.skip("the launcher is the same for both packages, and starting it takes long")
     arguments = ["--trainer.accelerator=cpu", *TWO, "--data.predict_texts=['a cat', 'no dog', 'an owl']"]
     command_line = [sys.executable, "-m", "animal_ner", "predict", *arguments, f"--ckpt_path={fitted / 'checkpoints' / 'best.ckpt'}"]
     with subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
