@@ -85,6 +85,10 @@ def test_a_cpu_computes_in_bfloat16_and_keeps_weights_in_full(fit):
     assert math.isfinite(float(cli.trainer.callback_metrics["train/loss"]))
 
 
+def test_the_same_few_batches_can_be_trained_on_again_and_again(fit):
+    assert fit("--trainer.fast_dev_run=false", "--trainer.overfit_batches=2", "--trainer.max_epochs=2").trainer.global_step == 4
+
+
 def test_deterministic_fits_end_in_the_same_weights(fit):
     one, other = (fit("--trainer.deterministic=true") for _ in range(2))
     assert torch.are_deterministic_algorithms_enabled()
