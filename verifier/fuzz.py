@@ -20,7 +20,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -170,8 +170,8 @@ def mutate_text(seeds: Sequence[str], chance: random.Random) -> str:
     return text * 2000 if chance.random() < 0.005 else text  # some are far too long
 
 
-def ask(text: str, image: Path) -> str:
-    """Put one pair to the command in this process.
+def ask(text: str, image: Path, *, release: Path | None = None) -> str:
+    """Put one pair to the command in this process; the shipped release answers, or another one.
 
     Returns:
         ``answered`` or ``refused``.
@@ -182,7 +182,7 @@ def ask(text: str, image: Path) -> str:
     """
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = cli.main([f"--text={text}", f"--image={image}", "--json"])
+        code = cli.main([f"--text={text}", f"--image={image}", "--json", *([f"--release={release}"] if release else [])])
     said, told = out.getvalue(), err.getvalue()
     if code == cli.BAD_INPUT and not said and re.fullmatch(r"verify: [^\n]+\n", told):
         return "refused"
@@ -227,13 +227,13 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0, or 1 when there are findings or memory grew.
     """
     options = _parser().parse_args(args)
-    faulthandler.enable()
+    faulthandler.enable(sys.__stderr__ or sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        entries = _entries(Path(folder))
+        entries = _entries(Path(folder), options.release)
         if options.guided:
             _guided(*entries[options.guided], folder=Path(folder), seconds=options.seconds)
         if options.soak:
-            return _soak(options.soak, Path(folder))
+            return _soak(options.soak, Path(folder), options.release)
         found = [
             _fuzz(sort, *entries[sort], count=count, seconds=options.seconds, seed=options.seed, output=options.output)
             for sort, count in (("pictures", options.pictures), ("texts", options.texts))
@@ -249,7 +249,7 @@ class _Corpus:
     mutate: Callable[[random.Random], bytes]
 
 
-def _entries(folder: Path) -> dict[str, tuple[_Corpus, Callable[[bytes], str]]]:
+def _entries(folder: Path, release: Path | None) -> dict[str, tuple[_Corpus, Callable[[bytes], str]]]:
     """For pictures and for texts what to begin with, and how one is put to the command; what is mutated lies in the folder meanwhile."""
     pictures, texts = seed_pictures(), seed_texts()
     mutated, whole = folder / "mutated", folder / "whole.jpg"
@@ -257,11 +257,11 @@ def _entries(folder: Path) -> dict[str, tuple[_Corpus, Callable[[bytes], str]]]:
 
     def put_picture(content: bytes) -> str:
         mutated.write_bytes(content)
-        return ask("There is a cat in the picture.", mutated)
+        return ask("There is a cat in the picture.", mutated, release=release)
 
     def put_text(content: bytes) -> str:
         mutated.write_bytes(content)  # so that it is still there if the process dies
-        return ask(_decoded(content), whole)
+        return ask(_decoded(content), whole, release=release)
 
     return {
         "pictures": (_Corpus(pictures, lambda chance: mutate_picture(pictures, chance)), put_picture),
@@ -271,7 +271,8 @@ def _entries(folder: Path) -> dict[str, tuple[_Corpus, Callable[[bytes], str]]]:
 
 def _fuzz(sort: str, corpus: _Corpus, put: Callable[[bytes], str], *, count: int, seconds: float, seed: int, output: Path) -> bool:
     """Whether there were findings; they are printed, and kept in the folder ``output``."""
-    put(corpus.seeds[0])  # opens the models, which no input is to be blamed for
+    with suppress(Exception):  # which the first input would meet as well
+        put(corpus.seeds[0])  # opens the models: no input is to be blamed for their time
     begun = time.monotonic()
     inputs = (corpus.mutate(random.Random(f"{seed} {sort} {number}")) for number in range(count))
     outcome = try_all(inputs, put, seconds=seconds)
@@ -300,7 +301,7 @@ def _guided(corpus: _Corpus, put: Callable[[bytes], str], *, folder: Path, secon
     atheris.Fuzz()
 
 
-def _soak(count: int, folder: Path) -> int:
+def _soak(count: int, folder: Path, release: Path | None) -> int:
     """Put whole pictures and messages to the command, one pair after another, and print the memory of the process meanwhile."""
     files = [folder / str(number) for number in range(len(seed_pictures()))]
     for file, content in zip(files, seed_pictures(), strict=True):
@@ -310,7 +311,7 @@ def _soak(count: int, folder: Path) -> int:
     print("  verdicts   seconds        MB")
     pairs = ((chance.choice(texts), chance.choice(files)) for _ in range(count))
     for done, pair in enumerate(pairs, start=1):
-        ask(*pair)
+        ask(*pair, release=release)
         if done * SAMPLES // count > len(memory):
             memory.append(_resident())
             print(f"{done:10,}{time.monotonic() - begun:10,.0f}{memory[-1]:10,.1f}", flush=True)
@@ -369,4 +370,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--soak", type=int, default=0, metavar="N", help="instead, give so many verdicts and print the memory meanwhile (Linux)"
     )
+    parser.add_argument("--release", type=Path, metavar="DIR", help="a release made by scripts/export.py, in place of the shipped one")
     return parser

@@ -58,9 +58,9 @@ class Spy:
     def read(self, texts):
         return [Tagging([], 1.0) for _ in texts]
 
-    def look(self, images):
-        self.seen += images
-        return np.full((len(images), 1), 0.5)
+    def look(self, pictures):
+        self.seen += [views[0] for views in pictures]
+        return np.full((len(pictures), 1), 0.5)
 
 
 @pytest.fixture
@@ -76,22 +76,10 @@ def file(tmp_path, request):
 
 
 def in_training(path):
-    """What training's augmentation is given, as the network would see it."""
+    """What training's augmentation is given, squashed."""
     taken = []
-    dataset = PictureDataset([Example(path, "cat")], ["cat"], SIZE, transform=Transform(taken))
-    dataset[0]
-    return taken[0]
-
-
-class Transform:
-    """In place of augmentation: squashes the picture, and keeps it."""
-
-    def __init__(self, taken):
-        self.taken = taken
-
-    def __call__(self, pixels, *, seed):
-        self.taken.append(fit_picture(Image.fromarray(pixels), SIZE))
-        return self.taken[0]
+    PictureDataset([Example(path, "cat")], ["cat"], SIZE, transform=lambda pixels, seed: taken.append(pixels) or pixels)[0]
+    return fit_picture(Image.fromarray(taken[0]), SIZE)
 
 
 def in_validation(path):
@@ -108,7 +96,7 @@ def in_prediction(path):
 def in_verification(path):
     spy = Spy()
     Verifier(reader=spy, looker=spy).verify("a cat", path)
-    return spy.seen[0][0]
+    return spy.seen[0]
 
 
 def in_a_table(path):
@@ -119,7 +107,7 @@ def in_a_table(path):
     )
     if answered.errors:
         raise InputError(json.loads(answered.lines)["error"])
-    return spy.seen[0][0]
+    return spy.seen[0]
 
 
 ENTRIES = [in_training, in_validation, in_prediction, in_verification, in_a_table]
@@ -129,8 +117,10 @@ ENTRIES = [in_training, in_validation, in_prediction, in_verification, in_a_tabl
 def test_every_entry_sees_the_same_pixels(file):
     expected = fit_picture(open_picture(file, at_least=2 * SIZE), SIZE)
     for entry in ENTRIES:
-        rounding = 3 if entry is in_training else 0  # training keeps pictures at twice its size, and squashes those
-        np.testing.assert_allclose(entry(file).astype(int), expected, rtol=0, atol=rounding, err_msg=entry.__name__)
+        difference = np.abs(entry(file).astype(int) - expected)
+        assert difference.max() == 0 or (entry is in_training and difference.mean() < 3), (
+            entry.__name__
+        )  # which makes it smaller in two steps
 
 
 @pytest.mark.parametrize("file", BROKEN, indirect=True)
@@ -152,5 +142,4 @@ def test_no_other_module_opens_pictures():
         if isinstance(node, ast.Attribute) and node.attr in {"open", "imread", "read_image", "decode_image", "imdecode"}
         if isinstance(node.value, ast.Name) and node.value.id in {"Image", "cv2", "io", "plt", "skimage", "imageio"}
     }
-    openers.remove("verifier/baseline.py")  # the obvious way, which ours is measured against
-    assert openers == {"animal_cls/picture.py"}
+    assert openers == {"animal_cls/picture.py", "verifier/baseline.py"}  # the latter is what others do, to compare with

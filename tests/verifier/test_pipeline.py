@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +167,21 @@ def test_a_verifier_with_one_thread_answers_as_one_with_all(verifier):
     alone = Verifier(threads=1)
     assert alone.verify("a cat", CAT) == verifier.verify("a cat", CAT)
     assert alone._looker._session.get_session_options().intra_op_num_threads == 1
+
+
+def test_eight_threads_on_one_verifier_get_the_answers_of_one(verifier):
+    texts = ("a cat", "no cat", "There is a dog.", "either a lynx or a cat", "no zebroo, a kittie", "Da ist eine Katze auf dem Bild.")
+    pictures = (CAT, CAT.read_bytes(), PHOTOS / "coffee.png", Image.new("RGB", (300, 60), "red"), "none.jpg")
+    pairs = [(text, picture) for text in texts for picture in pictures] * 4
+
+    def outcome(pair):
+        try:
+            return verifier.verify(*pair)
+        except InputError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(outcome, pairs))
+    alone = [outcome(pair) for pair in pairs]
+    assert together == alone
+    assert len({str(each) for each in alone}) > 10

@@ -1,0 +1,109 @@
+"""Fuzzing finds what breaks the command's promise, and says so; what does not is counted."""
+
+import random
+import sys
+
+import pytest
+from PIL import Image
+from skimage import data
+
+from animal_cls.picture import open_picture
+from verifier import Verifier, cli, fuzz
+from verifier.fuzz import ContractError, ask, grew, main, mutate_picture, mutate_text, seed_pictures, seed_texts
+
+
+@pytest.fixture
+def run(tiny_release, tmp_path, capsys):
+    """Runs the script with some arguments; gives its exit code and what it printed."""
+
+    def start(*arguments):
+        return main([*arguments, "--release", str(tiny_release), "--output", str(tmp_path / "findings")]), capsys.readouterr().out
+
+    return start
+
+
+def test_the_pictures_to_begin_with_are_whole_and_of_every_format():
+    assert {open_picture(content).mode for content in seed_pictures()} == {"RGB"}
+    assert len(set(seed_pictures())) == len(seed_pictures()) > 30
+
+
+@pytest.mark.parametrize(("mutate", "seeds"), [(mutate_picture, seed_pictures()), (mutate_text, seed_texts())])
+def test_mutations_differ_from_each_other_and_come_back_with_their_seed(mutate, seeds):
+    mutated = [mutate(seeds, random.Random(number)) for number in range(60)]
+    assert len(set(mutated)) > 50
+    assert sum(each in seeds for each in mutated) < 12
+    assert mutated == [mutate(seeds, random.Random(number)) for number in range(60)]
+
+
+def test_a_png_gets_the_checksums_that_fit_it():
+    png = seed_pictures()[5]
+    assert png.startswith(b"\x89PNG")
+    assert fuzz._with_checksums(png) == png
+    assert fuzz._with_checksums(png[:29] + b"\0\0\0\0" + png[33:]) == png
+    assert fuzz._with_checksums(png[:-7]) == png[:-7]
+
+
+def test_inputs_that_are_answered_or_refused_are_counted(run, tmp_path):
+    code, printed = run("--pictures", "40", "--texts", "40")
+    assert code == 0, printed
+    for line, sort in zip(printed.splitlines(), ("pictures", "texts"), strict=True):
+        assert line.startswith(f"{sort}: 40 in ")
+        assert line.endswith(", 0 findings")
+    assert not (tmp_path / "findings").exists()
+
+
+def test_what_breaks_the_command_is_kept_and_told(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(Verifier, "verify", lambda *_: 1 / 0)
+    code, printed = run("--pictures", "2", "--texts", "0")
+    assert code == 1
+    assert "pictures-0-1: ZeroDivisionError: division by zero" in printed
+    assert {file.name for file in (tmp_path / "findings").iterdir()} == {"pictures-0-0", "pictures-0-1"}
+
+
+def test_fuzzing_ends_when_its_time_is_over(run):
+    assert "texts: 1 in" in run("--pictures", "0", "--texts", "1000000", "--seconds", "0")[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err"),
+    [
+        (0, "", ""),
+        (0, "{}\n{}\n", ""),
+        (0, '{"mentions": []}\n', "a warning\n"),
+        (2, "", ""),
+        (2, "", "verify: one line\nand another\n"),
+        (2, "true\n", "verify: one line\n"),
+        (1, "", "Traceback"),
+        (0, '{"mentions": [{"start": 0, "end": 3, "text": "dog"}]}\n', ""),
+    ],
+)
+def test_any_other_outcome_than_an_answer_or_one_line_is_a_finding(monkeypatch, tmp_path, code, out, err):
+    def promised_otherwise(_):
+        sys.stdout.write(out)
+        sys.stderr.write(err)
+        return code
+
+    monkeypatch.setattr(cli, "main", promised_otherwise)
+    with pytest.raises(ContractError):
+        ask("cat", tmp_path)
+
+
+def test_memory_that_stays_is_flat_and_memory_that_grows_is_not(run, monkeypatch):
+    assert grew([500, 100, 104, 104, 104]) == pytest.approx(0.04)
+    for slope, expected in ((0.0, 0), (1.0, 1)):
+        memory = iter(100 + slope * i for i in range(100))
+        monkeypatch.setattr(fuzz, "_resident", lambda memory=memory: next(memory))
+        code, printed = run("--soak", "40")
+        assert code == expected
+        assert len(printed.splitlines()) == 1 + fuzz.SAMPLES + 1
+
+
+def test_names_of_files_with_line_ends_and_escape_sequences_stay_one_line(tmp_path, capsys):
+    Image.fromarray(data.chelsea()).save(tmp_path / "a\nb.png")
+    (tmp_path / "c\n\x1b[31md.png").write_bytes(b"no picture")
+    assert ask("a cat", tmp_path / "a\nb.png") == "answered"
+    assert ask("a cat", tmp_path / "c\n\x1b[31md.png") == "refused"
+    assert cli.main(["--text", "a cat", "--image", str(tmp_path / "c\n\x1b[31md.png")]) == 2
+    assert capsys.readouterr().err.endswith(
+        "c\\n\\x1b[31md.png: not a picture in a known format; expected one of JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF\n"
+    )
