@@ -1,6 +1,8 @@
 """From sentences and pictures to verdicts: fit both models, export them, verify."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,6 +150,25 @@ def test_the_checkpoint_of_the_other_model_is_refused_by_name(capsys, checkpoint
     error = capsys.readouterr().err
     assert str(other) in error
     assert error.count("\n") == 1
+
+
+OFFLINE = """
+import sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        raise SystemExit(f"{event} {arguments}")
+sys.addaudithook(refuse)
+from verifier.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_checkpoints_answer_without_the_network(release, checkpoints, picture_folder):
+    arguments = ["--text", "there is a cat", "--image", picture_folder / "cat/0.jpg", "--release", release]
+    arguments += ["--ner-checkpoint", checkpoints["animal_ner"], "--cls-checkpoint", checkpoints["animal_cls"]]
+    answered = subprocess.run([sys.executable, "-c", OFFLINE, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answered.stdout in {"true\n", "false\n"}, answered.stderr
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
