@@ -54,10 +54,22 @@ def test_a_rehearsal_is_not_measured(fit_flags, capsys):
     assert "side by side" not in capsys.readouterr().err
 
 
-def test_sides_that_the_trainer_limits_are_measured_on_as_many_batches(fit_flags, capsys):
-    limits = [f"--trainer.limit_{side}_batches=1" for side in ("train", "val", "test")]
-    assert main(["fit", *fit_flags(*limits, "--data.batch_size=3", "--data.val=0.3", "--data.test=0.3")]) == 0
-    assert {side: measures["pictures"] for side, measures in columns(capsys.readouterr().err).items()} == dict.fromkeys(Side, "3")
+def test_sides_that_the_trainer_limits_are_measured_on_as_many_batches(data, capsys):
+    data.batch_size = 2
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        limit_train_batches=1,
+        limit_val_batches=1,
+        limit_test_batches=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[SideBySide()],
+    )
+    trainer.fit(Classifier(["cat", "dog", "owl"], "shufflenet_v2_x0_5", weights="none", size=32, probe_epochs=0), datamodule=data)
+    assert {side: measures["pictures"] for side, measures in columns(capsys.readouterr().err).items()} == dict.fromkeys(Side, "2")
 
 
 def test_without_a_checkpoint_the_last_weights_are_measured_and_stay_as_they_are(data, capsys):
