@@ -144,7 +144,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     one = parser.add_argument_group("one pair")
     one.add_argument("--text", help="a message about the picture: 'There is a cow and a horse.', 'isn't that a foal?'")
-    one.add_argument("--image", type=Path, help="the picture: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")
+    one.add_argument(
+        "--image",
+        type=Path,
+        help="the picture: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; a moving one by its first frame, a transparent one over white",
+    )
     one.add_argument("--json", action="store_true", help="print a JSON object: probability, reason, what holds of each mention, animals")
     one.add_argument("--exit-code", action="store_true", help="exit with 1 when the answer is false (bad input always exits with 2)")
     many = parser.add_argument_group(
