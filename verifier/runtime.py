@@ -55,8 +55,12 @@ class OnnxReader:
         self._window = release.manifest.window
 
     def read(self, texts: Sequence[str]) -> list[Tagging]:
-        """The mentions of each text, in characters of the text as given, and how sure they are."""
-        return tag_texts(self._tokenizer, texts, self._score, size=self._window)
+        """The mentions of each text, in characters of the text as given, and how sure they are.
+
+        Windows are scored one by one: int8 activations are scaled by all that is scored at once, so in a batch the other texts would
+        change how one is read (10 of 700 messages in shuffled batches of 32).
+        """
+        return tag_texts(self._tokenizer, texts, self._score, size=self._window, batch_size=1)
 
     def _score(self, ids: Ids, mask: Ids) -> Logits:
         logits: Logits = self._session.run(["logits"], {"ids": ids, "mask": mask})[0]
@@ -67,18 +71,30 @@ class OnnxLooker:
     """The classifier of a release, in so many threads (in as many as there are cores when none is given)."""
 
     def __init__(self, release: Release, *, threads: int | None = None) -> None:
-        self._session = _session(
-            release.checked("classifier.onnx"), threads=threads, inputs={"images": 4}, logits=len(release.manifest.kinds)
-        )
+        self._session = classifier_session(release.checked("classifier.onnx"), len(release.manifest.kinds), threads=threads)
         self.kinds = release.manifest.kinds
         self.size = release.manifest.size
         self._calibration = release.manifest.calibration
 
     def look(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """Calibrated presences 0..1, shape (N, kinds), of the views (V, size, size, 3), uint8, of N pictures."""
-        batch = np.concatenate(pictures).transpose(0, 3, 1, 2)
-        logits = self._session.run(["logits"], {"images": np.ascontiguousarray(batch)})[0]
-        return self._calibration.presence(strongest(logits, [len(views) for views in pictures]))
+        return self._calibration.presence(view_logits(self._session, pictures))
+
+
+def classifier_session(model: Path, kinds: int, *, threads: int | None = None) -> ort.InferenceSession:
+    """A classifier of so many kinds.
+
+    Raises:
+        InputError: the file holds no such model.
+    """
+    return _session(model, threads=threads, inputs={"images": 4}, logits=kinds)
+
+
+def view_logits(classifier: ort.InferenceSession, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
+    """Logits (N, kinds) of the views (V, size, size, 3), uint8, of N pictures."""
+    batch = np.concatenate(pictures).transpose(0, 3, 1, 2)
+    logits = classifier.run(["logits"], {"images": np.ascontiguousarray(batch)})[0]
+    return strongest(logits, [len(views) for views in pictures])
 
 
 def as_presence(kinds: Sequence[str], row: NDArray[np.float64]) -> dict[str, float]:

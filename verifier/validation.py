@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,45 +48,74 @@ def fit_reading(sureness: NDArray[np.float64], right: NDArray[np.bool_]) -> Cali
     return fit_calibration(log_odds(sureness)[:, None], right[:, None])
 
 
-def simulated_claims(
-    presence: NDArray[np.float64], labels: NDArray[np.int64], *, asked: Calibration, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Probabilities of truth that claims about validation pictures get, and whether they are true.
+class SimulatedClaim(NamedTuple):
+    """A claim about a validation picture.
+
+    Attributes:
+        picture: its row.
+        claim: what is said of the kinds.
+        kinds: indices of what is named.
+        truth: whether it is true of the picture.
+    """
+
+    picture: int
+    claim: Claim
+    kinds: tuple[int, ...]
+    truth: bool
+
+
+def simulate_claims(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int) -> list[SimulatedClaim]:
+    """Claims about validation pictures, as many true as false.
 
     Each picture meets as many true as false claims of each sort: that its own kind, or another one, is PRESENT or ABSENT, or that one
     of two kinds is shown (EITHER). Of the other kinds every third looks alike, as in ``fit_asked``.
 
     Args:
-        presence: (N, K) calibrated presences.
+        presence: (N, K) calibrated presences, which say what looks alike.
         labels: (N,) index of the kind shown, -1 for none; pictures without an animal are left out.
-        asked: as ``fit_asked`` gives it.
         seed: of the other kinds.
-
-    Returns:
-        Probabilities and truths, both (M,).
     """
     chance = np.random.default_rng(seed)
     kinds = presence.shape[1]
     alike = _alike(presence, labels)
-    probabilities, truths = [], []
-    for row, label in zip(presence, labels.tolist(), strict=True):
+    claims: list[SimulatedClaim] = []
+    for picture, label in enumerate(labels.tolist()):
         if label == NO_CLASS:
             continue
-        by_kind = {str(k): float(p) for k, p in enumerate(row)}
         drawn = (label + 1 + chance.choice(kinds - 1, size=2, replace=kinds < 3)) % kinds
         other, another = (int(chance.choice(alike[label])) if chance.random() < 1 / 3 else int(k) for k in drawn)
-        for claim, claimed, truth in (
-            (Claim.PRESENT, [label], True),
-            (Claim.PRESENT, [other], False),
-            (Claim.ABSENT, [label], False),
-            (Claim.ABSENT, [other], True),
-            (Claim.EITHER, [label, other], True),
-            (Claim.EITHER, [other, another], False),
-        ):
-            mentions = [Mention("", 0, 0, claim, (str(kind),)) for kind in claimed]
-            probabilities.append(decide(mentions=mentions, presence=by_kind, asked=asked, threshold=0.5, seen_from=0.5).probability)
-            truths.append(truth)
-    return np.array(probabilities), np.array(truths)
+        claims += [
+            SimulatedClaim(picture, Claim.PRESENT, (label,), True),
+            SimulatedClaim(picture, Claim.PRESENT, (other,), False),
+            SimulatedClaim(picture, Claim.ABSENT, (label,), False),
+            SimulatedClaim(picture, Claim.ABSENT, (other,), True),
+            SimulatedClaim(picture, Claim.EITHER, (label, other), True),
+            SimulatedClaim(picture, Claim.EITHER, (other, another), False),
+        ]
+    return claims
+
+
+def claims_probability(claims: Sequence[SimulatedClaim], presence: NDArray[np.float64], *, asked: Calibration) -> NDArray[np.float64]:
+    """The probability of truth, 0..1, that each of M claims gets: (M,).
+
+    Args:
+        claims: about the pictures.
+        presence: (N, K) calibrated presences of all pictures.
+        asked: as ``fit_asked`` gives it.
+    """
+    rows = [{str(kind): float(value) for kind, value in enumerate(row)} for row in presence]
+    return np.array(
+        [
+            decide(
+                mentions=[Mention("", 0, 0, each.claim, (str(kind),)) for kind in each.kinds],
+                presence=rows[each.picture],
+                asked=asked,
+                threshold=0.5,
+                seen_from=0.5,
+            ).probability
+            for each in claims
+        ]
+    )
 
 
 def _alike(presence: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[int, list[int]]:

@@ -6,10 +6,12 @@ import pytest
 import skimage
 from PIL import Image
 
+from animal_ner.sentences import read_sentences
 from verifier import Claim, InputError, Reason, Verifier
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 CAT = PHOTOS / "chelsea.png"
+MESSAGES = Path(__file__).parents[2] / "animal_ner/corpus/test.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +86,17 @@ def test_a_batch_gives_the_verdicts_of_its_pairs_in_order(verifier):
     pairs = [(text, photo) for photo in (CAT, PHOTOS / "coffee.png") for text in ("a cat", "no cat", "hello", "a dog or a cat")] * 5
     batch = list(verifier.verify_batch(iter(pairs)))
     single = [verifier.verify(*pair) for pair in pairs]
-    assert [v.answer for v in batch] == [v.answer for v in single]
-    # The tagger's int8 activations are scaled batch by batch, and how sure it was of the text counts in the probability.
-    assert [v.probability for v in batch] == pytest.approx([v.probability for v in single], abs=5e-3)
+    assert [(v.answer, v.mentions) for v in batch] == [(v.answer, v.mentions) for v in single]
+    assert [v.probability for v in batch] == pytest.approx([v.probability for v in single], abs=1e-6)
+
+
+def test_a_text_is_read_the_same_in_any_company(verifier):
+    texts = [sentence.text for sentence in read_sentences(MESSAGES)][::7]
+    alone = {text: verifier.reading(text) for text in texts}
+    for seed in range(2):
+        shuffled = np.random.default_rng(seed).permutation(texts).tolist()
+        together = [verdict.mentions for verdict in verifier.verify_batch((text, CAT) for text in shuffled)]
+        assert together == [alone[text].mentions for text in shuffled]
 
 
 def test_a_bad_pair_stops_a_batch_at_its_place_but_not_before(verifier):

@@ -2,21 +2,24 @@ import numpy as np
 import pytest
 
 from animal_cls.calibration import Calibration, log_odds
-from verifier.validation import fit_asked, fit_reading, fit_seen_from, fit_threshold, simulated_claims
+from verifier.validation import claims_probability, fit_asked, fit_reading, fit_seen_from, fit_threshold, simulate_claims
 
 
 def test_a_perfect_classifier_gets_every_simulated_claim_right():
     labels = np.array([0, 1, 2, -1])
     presence = (labels[:, None] == np.arange(4)).astype(float)
-    probability, truth = simulated_claims(presence, labels, asked=Calibration(), seed=0)
+    claims = simulate_claims(presence, labels, seed=0)
+    truth = np.array([claim.truth for claim in claims])
+    probability = claims_probability(claims, presence, asked=Calibration())
     assert len(truth) == 18
     assert truth.mean() == 0.5
     assert ((probability >= 0.5) == truth).all()
 
 
 def test_simulated_claims_work_with_two_kinds():
-    probability, truth = simulated_claims(np.eye(2), np.array([0, 1]), asked=Calibration(), seed=0)
-    assert probability.shape == truth.shape
+    claims = simulate_claims(np.eye(2), np.array([0, 1]), seed=0)
+    assert {kind for claim in claims for kind in claim.kinds} == {0, 1}
+    assert claims_probability(claims, np.eye(2), asked=Calibration()).shape == (12,)
 
 
 def test_the_threshold_lies_in_the_middle_of_the_gap():

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch import nn
+
+from verifier.quantization import FLOAT_CONVOLUTIONS, halve_weights, quantize_convolutions
+
+SIDE = 16
+CHANNELS = 32
+
+
+class Network(nn.Module):
+    """From uint8 images to four logits, by depthwise and pointwise convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, CHANNELS, 3, stride=2), nn.BatchNorm2d(CHANNELS), nn.ReLU6()]
+        for _ in range(3):
+            layers += [nn.Conv2d(CHANNELS, CHANNELS, 3, groups=CHANNELS), nn.ReLU6(), nn.Conv2d(CHANNELS, CHANNELS, 1), nn.ReLU6()]
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(CHANNELS, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.layers(images.float() / 127.5 - 1).mean((2, 3)))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (24, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("network") / "full.onnx"
+    example = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8)
+    shapes = ({0: torch.export.Dim("batch", min=1)},)
+    torch.onnx.export(
+        Network().eval(), (example,), file, input_names=["images"], output_names=["logits"], dynamic_shapes=shapes,
+        dynamo=True, external_data=False, verbose=False,
+    )  # fmt: skip
+    return file
+
+
+def logits(file: Path, images: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {"images": np.ascontiguousarray(images.transpose(0, 3, 1, 2))})[0]
+
+
+def weights(file: Path) -> dict[int, int]:
+    """Number of values of each type among the stored tensors."""
+    counts: dict[int, int] = {}
+    for tensor in onnx.load(file).graph.initializer:
+        counts[tensor.data_type] = counts.get(tensor.data_type, 0) + int(np.prod(tensor.dims))
+    return counts
+
+
+def test_convolutions_but_the_first_ones_compute_in_int8_and_give_nearly_the_same(full, images, tmp_path):
+    file = tmp_path / "small.onnx"
+    quantize_convolutions(full, file, images)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.onnx"]
+    convolutions = [node for node in onnx.load(file).graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 7
+    in_int8 = [node.input[1].endswith("_DequantizeLinear_Output") for node in convolutions]
+    assert in_int8 == [False] * FLOAT_CONVOLUTIONS + [True] * (7 - FLOAT_CONVOLUTIONS)
+    expected = logits(full, images)
+    assert logits(file, images) == pytest.approx(expected, abs=0.01 + 0.1 * float(expected.std()))
+    assert weights(file)[onnx.TensorProto.INT8] >= 2 * CHANNELS * (CHANNELS + 9)
+
+
+def test_a_picture_is_seen_the_same_in_any_company(full, images, tmp_path):
+    quantize_convolutions(full, tmp_path / "small.onnx", images)
+    together = logits(tmp_path / "small.onnx", images)
+    alone = np.concatenate([logits(tmp_path / "small.onnx", image[None]) for image in images])
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_large_tensors_are_stored_as_float16_and_computed_as_float32(full, images, tmp_path):
+    file = tmp_path / "halved.onnx"
+    halve_weights(full, file)
+    stored = weights(file)
+    assert stored[onnx.TensorProto.FLOAT16] >= 3 * CHANNELS * (CHANNELS + 9)
+    assert file.stat().st_size < full.stat().st_size
+    assert logits(file, images) == pytest.approx(logits(full, images), abs=5e-3)
