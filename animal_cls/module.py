@@ -277,7 +277,12 @@ class Classifier(LightningModule):
         return records
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; rates rise linearly and then fall along a cosine; the head's is three times the backbone's."""
+        """The optimizer and the schedule of its rates, which goes on with each step."""
+        scheduler = self.schedule(int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": scheduler.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def schedule(self, steps: int) -> LambdaLR:
+        """AdamW whose rates rise linearly and then fall along a cosine, over some steps; the head's is three times the backbone's."""
         hparams = self.hparams
         body, head = self._learning_parameters()
         groups = [
@@ -289,11 +294,8 @@ class Classifier(LightningModule):
             for parameters, rate in ((body, hparams["rate"]), (head, 3 * hparams["rate"]))
             for decays in (True, False)
         ]
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = LambdaLR(
-            AdamW([group for group in groups if group["params"]]), partial(share_of_rate, end=steps, warmup=hparams["warmup"])
-        )
-        return {"optimizer": scheduler.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        optimizer = AdamW([group for group in groups if group["params"]])
+        return LambdaLR(optimizer, partial(share_of_rate, end=steps, warmup=hparams["warmup"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the checkpoint is; the hyperparameters say the rest (classes in order, preprocessing, backbone)."""

@@ -1,13 +1,18 @@
+import os
 import re
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from PIL import Image
 from transformers import DistilBertConfig
 
+from animal_cls.module import Classifier
+from verifier import benchmark, training_speed
 from verifier.baseline import Baseline, save_baseline
-from verifier.benchmark import Benchmark, Row, as_table, main
+from verifier.benchmark import INGREDIENTS, KEEPS_FREED, TRAINED, Benchmark, Row, _process_with, as_table, main
 from verifier.release import SHIPPED
 from verifier.training_speed import time_training
 
@@ -85,10 +90,61 @@ def test_the_obvious_way_reads_a_text_with_its_own_tagger(baseline, tmp_path):
     assert Baseline(baseline).verify("There is a cat in the picture.", tmp_path / "grey.png") in (True, False)
 
 
-def test_training_steps_are_timed_under_lightning_and_in_bare_loops():
-    seconds = time_training("mobilenet_v3_small", side=32, batch_size=2, steps=2)
-    assert [len(each) for each in seconds.values()] == [4, 4, 4]
-    assert all(step > 0 for steps in seconds.values() for step in steps)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_training_steps_are_timed_under_lightning_and_in_a_bare_loop(precision, channels_last):
+    way = {"side": 32, "batch_size": 2, "steps": 3, "precision": precision, "channels_last": channels_last}
+    ours, bare = time_training("mobilenet_v3_small", **way, beside_loop=True)
+    assert len(ours) == len(bare) == 3
+    assert min(*ours, *bare) > 0
+    assert time_training("mobilenet_v3_small", **way)[1] == []
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_bare_loop_does_exactly_what_lightning_does(precision, monkeypatch):
+    built = []
+    monkeypatch.setattr(training_speed, "Classifier", lambda *args, **more: built.append(Classifier(*args, **more)) or built[-1])
+    time_training("mobilenet_v3_small", side=32, batch_size=2, steps=2, precision=precision, channels_last=True, beside_loop=True)
+    bare, ours = (model.state_dict() for model in built)
+    torch.manual_seed(0)
+    before = Classifier([f"kind {k}" for k in range(10)], "mobilenet_v3_small", weights="none").state_dict()
+    assert all(torch.equal(bare[name], ours[name]) for name in ours)
+    assert not all(torch.equal(before[name], ours[name]) for name in ours)
+
+
+def test_the_overlay_for_cpus_is_what_is_measured():
+    overlay = ROOT / "configs" / "overlays" / "cpu.yaml"
+    precision, channels_last, allocator = INGREDIENTS["cpu.yaml"]
+    assert yaml.safe_load(overlay.read_text())["trainer"]["precision"] == precision
+    assert Classifier(["cat", "dog"], weights="none").hparams["channels_last"] == channels_last
+    assert "export " + " ".join(f"{name}={value}" for name, value in allocator.items()) in overlay.read_text()
+    config = yaml.safe_load((ROOT / "configs" / "animal_cls" / "mobilenet_v2.yaml").read_text())
+    assert (config["model"]["backbone"], config["data"]["train_size"], config["data"]["batch_size"]) == TRAINED
+
+
+def test_only_a_process_that_is_to_keep_freed_memory_is_told_so(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    told = []
+    for allocator in ({}, KEEPS_FREED):
+        with _process_with(allocator) as process:
+            told.append([process.submit(os.getenv, name).result() for name in KEEPS_FREED])
+    assert told == [[None, None], list(KEEPS_FREED.values())]
+    assert os.environ["MALLOC_TRIM_THRESHOLD_"] == "1"
+
+
+@pytest.mark.slow
+def test_the_rows_of_training_name_each_ingredient_of_the_overlay_and_lightning_beside_a_loop(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "TRAINED", ("mobilenet_v3_small", 32, 2))
+    bench = Benchmark(tmp_path, ROOT / "notebooks" / "cat.jpg", starts=0, pairs=0, rows=0, workers=(1,), steps=1)
+    rows = {row.name: row for row in bench.measure()}
+    assert [name.removeprefix("training, ") for name in rows] == [
+        "installed",
+        "channels_last, beside defaults",
+        "channels_last, freed memory kept, beside defaults",
+        "cpu.yaml, beside defaults",
+        "Lightning beside a bare loop",
+    ]
+    assert all(row.ours > 0 and row.other > 0 for row in rows.values())
 
 
 @pytest.mark.slow
