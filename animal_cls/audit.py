@@ -359,15 +359,22 @@ def _parser() -> argparse.ArgumentParser:
     find.add_argument("--sheets", type=Path, metavar="DIR", help="contact sheets of the findings")
     find.add_argument("--backbone", default="tf_efficientnet_lite2", help="a classification model of torchvision or timm")
     find.add_argument("--weights", default="release", help="release, pretrained (the library's) or a file")
-    find.add_argument("--padding", choices=["torchvision", "tensorflow"], default="torchvision", help="of stride-2 convolutions")
-    find.add_argument("--mean", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="M", help="of the channels, on values 0..1")
-    find.add_argument("--std", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="S", help="of the channels, on values 0..1")
+    find.add_argument(
+        "--padding",
+        choices=["torchvision", "tensorflow"],
+        default="torchvision",
+        help="how convolutions of stride 2 pad: as the weights were trained",
+    )
+    find.add_argument("--mean", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="M", help="mean of each channel, on values 0..1")
+    find.add_argument(
+        "--std", type=float, nargs=3, default=[0.5, 0.5, 0.5], metavar="S", help="standard deviation of each channel, on values 0..1"
+    )
     find.add_argument("--size", type=int, default=256, help="side of the images in pixels")
     find.add_argument("--smallest", type=int, default=64, help="shorter side in pixels below which a picture is tiny")
-    find.add_argument("--folds", type=int, default=5, help="parts of the cross-validation")
-    find.add_argument("--seed", type=int, default=0, help="of the folds")
-    find.add_argument("--batch-size", type=int, default=64, help="pictures in a batch")
-    find.add_argument("--num-workers", type=int, default=2, help="processes that decode pictures")
+    find.add_argument("--folds", type=int, default=5, help="parts of the cross-validation, at least 2")
+    find.add_argument("--seed", type=int, default=0, help="seed of the folds, a whole number from 0")
+    find.add_argument("--batch-size", type=int, default=64, help="pictures in a batch, at least 1")
+    find.add_argument("--num-workers", type=int, default=2, help="processes that decode pictures; 0 decodes in this one")
     collect = commands.add_parser(
         "collect",
         help="turn reviewed findings into the corrections that training applies",

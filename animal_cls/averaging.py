@@ -57,7 +57,9 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="average.py", description="Average a fine-tuned classifier with where its fine-tuning started.")
     parser.add_argument("--tuned", type=Path, required=True, metavar="CKPT", help="checkpoint at the end of fine-tuning")
     parser.add_argument("--start", type=Path, required=True, metavar="CKPT", help="checkpoint at its start: start.ckpt")
-    parser.add_argument("--share", type=float, default=0.7, help="0 gives the start, 1 the end (default: %(default)s)")
+    parser.add_argument(
+        "--share", type=float, default=0.7, help="how much of the end is taken, 0..1: 0 gives the start, 1 the end (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="CKPT", help="checkpoint to write")
     options = parser.parse_args(args)
     try:

@@ -260,7 +260,7 @@ class PictureDataModule(LightningDataModule):
             corrections compare.
         val: share of the pictures that validate, 0..1.
         test: share of the pictures that test, 0..1.
-        seed: seed of the split.
+        seed: seed of the split, a whole number.
         test_only: patterns of paths (as in ``*/web_*.jpg``) that only test, such as whole sources; ``val`` and ``test`` are shares of the
             other pictures, and ``test`` may then be 0.
         size: side in pixels of validation, test and prediction images.
@@ -269,9 +269,9 @@ class PictureDataModule(LightningDataModule):
         smallest_crop: smallest share of a picture's area that a random training crop keeps, 0..1.
         colour: strength of colour augmentation, 0..1.
         balance: 0 draws training pictures as they come, 1 draws all classes equally often.
-        batch_size: pictures in a batch.
+        batch_size: pictures in a batch, at least 1.
         num_workers: processes that decode pictures; 0 decodes in the training process.
-        prefetch: batches that each of these processes prepares ahead.
+        prefetch: batches that each of these processes prepares ahead, at least 1.
         cache: keeps decoded pictures, so that epochs after the first decode none: in memory (``ram``, shared by all processes and given
             back at the end), in ``cache_folder`` (``disk``, where later runs find them as well), or ``auto``: in memory if half of what is
             free suffices, else on the disk if there is room. A picture takes 3 bytes a pixel, its shorter side at most ``2 * train_size``.

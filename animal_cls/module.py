@@ -54,8 +54,8 @@ class Classifier(LightningModule):
         probe_epochs: passes over the features of whole pictures that fit the head before training; 0 starts from a random head.
         frozen: share of the backbone's parameters, counted from the input, that never learn, 0..1. Early layers hold few parameters and
             cost most of the backward pass; they see edges and textures, which are the same in all photos.
-        rate: peak learning rate of the backbone; the head peaks at three times this.
-        weight_decay: AdamW's, on matrices and kernels alone.
+        rate: peak learning rate of the backbone, above 0; the head peaks at three times this.
+        weight_decay: AdamW's, on matrices and kernels alone; from 0.
         warmup: share of the training in which the rates rise linearly, 0..1.
         dropout: probability that the head drops a feature, 0..1.
         target: what a present class should score, 0..1; below 1 the network is less sure of wrong labels.

@@ -80,18 +80,18 @@ class SentenceDataModule(LightningDataModule):
         train: files to train on; not needed for predict.
         val: files to validate on.
         test: files to test on.
-        generated: sentences from the grammar in each training epoch.
+        generated: number of sentences from the grammar in each training epoch, from 0.
         borrowed: folder of the public text files of which the package annotates some lines (see ``borrowed``); these lines train too. A
             folder that is not there is left out with a warning.
         plain: text files, one text a line, of what people write about any pictures. The lines in which nothing sounds like an animal
             train too, as texts that name none. A file that is not there is left out with a warning.
-        drawn: number of such lines in each training epoch.
+        drawn: number of such lines in each training epoch, from 0.
         swapped: probability that a written training sentence gets other animals, 0..1.
         things: probability that it gets things in the place of animals, which are no mentions, 0..1.
-        seed: seed of variation and grammar.
+        seed: seed of variation and grammar, a whole number.
         by_heart: let the same sentences train and evaluate, to see whether a model can learn a few of them by heart; scores then say
             nothing of other sentences.
-        batch_size: sentences in a batch.
+        batch_size: sentences in a batch, at least 1.
         predict_texts: texts for ``predict``.
         predict_file: text file with one text a line for ``predict``.
     """

@@ -52,10 +52,11 @@ class Tagger(LightningModule):
             hand, with ``scratch`` and ``tokenizer``, it describes an encoder of random weights that needs no files.
         tokenizer: tokenizer.json for an ``encoder_config`` given by hand, or ``release``: that of the tagger that ships with the verifier.
             Read when a fit begins from scratch.
-        window: most pieces of a text that are read at once; longer texts are read in overlapping windows.
-        rate: peak learning rate of the encoder.
-        head_rate: peak learning rate of the last layer.
-        weight_decay: AdamW's, on matrices alone.
+        window: most pieces of a text that are read at once, up to what the encoder has positions for; longer texts are read in
+            overlapping windows.
+        rate: peak learning rate of the encoder, above 0.
+        head_rate: peak learning rate of the last layer, above 0.
+        weight_decay: AdamW's, on matrices alone; from 0.
         warmup: share of the training in which the rate rises linearly, before it falls linearly to zero, 0..1.
         dropout: probability that training drops a value, 0..1.
         smoothing: label smoothing, 0..1.

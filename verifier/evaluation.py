@@ -218,16 +218,19 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.5,
         metavar="SHARE",
-        help="share of the pictures that show what the text names or what looks like it, where that gives the truth (default: %(default)s)",
+        help="share of the pictures, 0..1, that show what the text names or what looks like it, where that gives the truth "
+        "(default: %(default)s)",
     )
     draw.add_argument(
         "--without-animal",
         type=float,
         default=0.1,
         metavar="SHARE",
-        help="share of the pictures that show no animal, where there are such and that gives the truth (default: %(default)s)",
+        help="share of the pictures, 0..1, that show no animal, where there are such and that gives the truth (default: %(default)s)",
     )
-    draw.add_argument("--seed", type=int, default=0, help="of the pairs and of the intervals (default: %(default)s)")
+    draw.add_argument(
+        "--seed", type=int, default=0, help="seed of the pairs and of the intervals, a whole number from 0 (default: %(default)s)"
+    )
     parser.add_argument("--release", type=Path, metavar="DIR", help="a release in place of the shipped one")
     tell = parser.add_argument_group("what is told")
     tell.add_argument("--rows", type=int, default=12, help="most rows of each table; --json has all (default: %(default)s)")

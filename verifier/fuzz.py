@@ -359,8 +359,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pictures", type=int, default=1000, metavar="N", help="mutated pictures (default: %(default)s)")
     parser.add_argument("--texts", type=int, default=1000, metavar="N", help="mutated texts (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=86400.0, metavar="S", help="for either at most (default: a day)")
-    parser.add_argument("--seed", type=int, default=0, help="of the mutations (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=86400.0, metavar="S", help="most seconds for either (default: a day)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the mutations, a whole number (default: %(default)s)")
     parser.add_argument(
         "--output", type=Path, default=Path("findings"), metavar="DIR", help="folder for inputs that break it (default: findings)"
     )

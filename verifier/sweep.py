@@ -354,7 +354,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Try values of a configuration, each in a fit of its own; or find a learning rate or a batch size. All other "
         "flags are those of the package's fit, such as --config FILE and --trainer.max_epochs 3.",
     )
-    parser.add_argument("package", choices=METRICS)
+    parser.add_argument("package", choices=METRICS, help="which model to fit: animal_ner reads texts, animal_cls looks at pictures")
     space = parser.add_argument_group("what to try")
     space.add_argument(
         "--over",
@@ -365,16 +365,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     space.add_argument("--space", type=Path, metavar="YAML", help="the same as a file of KEY: RANGE; lists are choices")
     search = parser.add_argument_group("how")
-    search.add_argument("--trials", type=int, default=20, metavar="N", help="that the study shall have in the end (default: %(default)s)")
+    search.add_argument(
+        "--trials", type=int, default=20, metavar="N", help="fits that the study shall have in the end, at least 1 (default: %(default)s)"
+    )
     search.add_argument(
         "--study",
         type=Path,
         metavar="FILE",
         help="SQLite file that keeps the trials, to go on with; the table goes beside it as .csv (default: runs/sweeps/PACKAGE.sqlite)",
     )
-    search.add_argument("--metric", help="what validation logs, to be large (default: val/f1, for pictures val/macro_f1)")
+    search.add_argument("--metric", help="score of validation that is to be large (default: val/f1, for pictures val/macro_f1)")
     search.add_argument("--minimize", action="store_true", help="the metric is to be small")
-    search.add_argument("--seed", type=int, default=0, help="of what is proposed (default: %(default)s)")
+    search.add_argument(
+        "--seed", type=int, default=0, help="seed of the values that are proposed, a whole number from 0 (default: %(default)s)"
+    )
     other = parser.add_argument_group("in place of a sweep")
     other.add_argument("--find", choices=("rate", "batch_size"), help="print the flag that Lightning's finder suggests")
     other.add_argument(
