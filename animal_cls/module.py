@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, islice
@@ -117,6 +118,8 @@ class Classifier(LightningModule):
 
     def on_fit_start(self) -> None:
         """Read the pretrained weights and fit the head, when a fit starts from its beginning: a checkpoint is restored by now."""
+        if self.hparams["freeze_batch_norm"]:
+            warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # they are meant to be
         if self.hparams["compile"]:  # of training alone: batches of validation have other sizes, for each of which it would compile anew
             self._train_forward = torch.compile(self.forward)
         if self.trainer.ckpt_path is not None:
