@@ -92,6 +92,8 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
         with _open_header(_file(source)) as image:
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))
+            if getattr(image, "default_image", False) and image.width * image.height <= MAX_PIXELS:
+                image.seek(1)  # an APNG's still for programs that cannot show it moving is none of its frames
             return _as_seen(image)
     except PictureError:
         raise
@@ -186,7 +188,11 @@ def _as_seen(image: Image.Image) -> Image.Image:
         turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     upright = image.transpose(turn) if turn is not None else image
     if upright.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bit(np.asarray(upright))).convert("RGB")
+        values, clear = np.asarray(upright), upright.info.get("transparency")
+        grey = _to_8_bit(values)
+        if isinstance(clear, int):
+            grey[values == clear] = 255
+        return Image.fromarray(grey).convert("RGB")
     if upright.has_transparency_data:
         coloured = _in_srgb(upright.convert("RGBA"))
         return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert("RGB")

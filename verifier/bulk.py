@@ -38,8 +38,8 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
         The number of rows with an error.
 
     Raises:
-        InputError: the table or the models cannot be read, the table lacks a column, the output has another suffix, cannot be written
-            or is being written already, or a worker died.
+        InputError: the table or the models cannot be read, the table lacks a column, the output has another suffix, is the table,
+            cannot be written or is being written already, or a worker died.
     """
     if output.suffix not in FORMATS:
         raise InputError(f"{output}: the output must end in .csv or .jsonl")
@@ -47,6 +47,8 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
         raise InputError(f"{image_root}: no such folder; name the one in which the pictures are")
     if workers < 1:
         raise InputError(f"workers: {workers} given; at least 1 is needed")
+    if output.exists() and pairs.exists() and output.samefile(pairs):
+        raise InputError(f"{output}: the table itself; name another file to write")
     table = Table.open(pairs)
     layout = Layout(output.suffix, (*table.columns, *ADDED))
     origin = Origin(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gc
+import hashlib
 import io
 import json
 import os
@@ -23,8 +25,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -39,7 +43,10 @@ ODD = (
     "\U000e0061\uffff\U0010ffff,;'\"-=@%"
 )
 ALIKE = str.maketrans("aeopc", "\u0430\u0435\u043e\u0440\u0441")
-SAMPLES = 20  # times that a soak prints its memory
+HUNG = 300  # seconds from which an input that coverage led to is a finding; by the clock, which other programs slow down
+SEEN = 50  # inputs with which it begins: every format of pictures, and texts of most sorts
+GUIDING = ("verifier", "animal_cls", "animal_ner", "PIL")  # packages whose lines count as covered
+SAMPLES = 10  # times that a soak prints its memory, besides at its start
 GROWTH = 0.03  # share of the memory that a soak may end with above what it had after a fifth of its verdicts
 
 
@@ -220,20 +227,35 @@ def grew(memory: Sequence[float]) -> float:
     return memory[-1] / after_start - 1
 
 
+def slope(verdicts: Sequence[int], memory: Sequence[float]) -> float:
+    """By how many megabytes memory grew in 10,000 verdicts, as the straight line through all samples but the first fifth says."""
+    settled = slice(len(memory) // 5, None)
+    x, y = np.asarray(verdicts[settled], dtype=float), np.asarray(memory[settled])
+    spread = ((x - x.mean()) ** 2).sum()
+    return float(10_000 * ((x - x.mean()) * (y - y.mean())).sum() / spread) if spread else 0.0
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Command line of scripts/fuzz.py.
 
     Returns:
-        The exit code: 0, or 1 when there are findings or memory grew.
+        The exit code: 0, or 1 when there are findings or memory grew, or 2 for bad input; libFuzzer's own when it found something.
     """
     options = _parser().parse_args(args)
+    if options.guided and find_spec("atheris") is None:
+        print("fuzz: atheris is missing; --guided needs the extra 'fuzz': pip install -e '.[fuzz]'", file=sys.stderr)
+        return cli.BAD_INPUT
+    if options.corpus and not options.guided:
+        print("fuzz: --corpus goes with --guided, which keeps there what it finds worth changing further", file=sys.stderr)
+        return cli.BAD_INPUT
     faulthandler.enable(sys.__stderr__ or sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
+        if options.soak:
+            return _soak(options.soak, Path(folder), options.release, seconds=options.seconds)
         entries = _entries(Path(folder), options.release)
         if options.guided:
-            _guided(*entries[options.guided], folder=Path(folder), seconds=options.seconds)
-        if options.soak:
-            return _soak(options.soak, Path(folder), options.release)
+            kept = options.corpus or Path(folder) / "corpus"
+            return _guided(options.guided, *entries[options.guided], kept=kept, output=options.output, seconds=options.seconds)
         found = [
             _fuzz(sort, *entries[sort], count=count, seconds=options.seconds, seed=options.seed, output=options.output)
             for sort, count in (("pictures", options.pictures), ("texts", options.texts))
@@ -243,10 +265,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class _Corpus:
-    """Inputs to begin with, and how another is made of them."""
+    """Inputs to begin with, and how another is made of some."""
 
     seeds: Sequence[bytes]
-    mutate: Callable[[random.Random], bytes]
+    mutate: Callable[[Sequence[bytes], random.Random], bytes]
 
 
 def _entries(folder: Path, release: Path | None) -> dict[str, tuple[_Corpus, Callable[[bytes], str]]]:
@@ -264,9 +286,13 @@ def _entries(folder: Path, release: Path | None) -> dict[str, tuple[_Corpus, Cal
         return ask(_decoded(content), whole, release=release)
 
     return {
-        "pictures": (_Corpus(pictures, lambda chance: mutate_picture(pictures, chance)), put_picture),
-        "texts": (_Corpus([text.encode() for text in texts], lambda chance: _to_bytes(mutate_text(texts, chance))), put_text),
+        "pictures": (_Corpus(pictures, mutate_picture), put_picture),
+        "texts": (_Corpus([_to_bytes(text) for text in texts], _mutate_encoded), put_text),
     }
+
+
+def _mutate_encoded(seeds: Sequence[bytes], chance: random.Random) -> bytes:
+    return _to_bytes(mutate_text([_decoded(seed) for seed in seeds], chance))
 
 
 def _fuzz(sort: str, corpus: _Corpus, put: Callable[[bytes], str], *, count: int, seconds: float, seed: int, output: Path) -> bool:
@@ -274,7 +300,7 @@ def _fuzz(sort: str, corpus: _Corpus, put: Callable[[bytes], str], *, count: int
     with suppress(Exception):  # which the first input would meet as well
         put(corpus.seeds[0])  # opens the models: no input is to be blamed for their time
     begun = time.monotonic()
-    inputs = (corpus.mutate(random.Random(f"{seed} {sort} {number}")) for number in range(count))
+    inputs = (corpus.mutate(corpus.seeds, random.Random(f"{seed} {sort} {number}")) for number in range(count))
     outcome = try_all(inputs, put, seconds=seconds)
     for finding in outcome.findings:
         output.mkdir(parents=True, exist_ok=True)
@@ -287,36 +313,68 @@ def _fuzz(sort: str, corpus: _Corpus, put: Callable[[bytes], str], *, count: int
     return bool(outcome.findings)
 
 
-def _guided(corpus: _Corpus, put: Callable[[bytes], str], *, folder: Path, seconds: float) -> None:
-    """Let libFuzzer look for inputs that reach new lines of code; it ends the process."""
+def _guided(sort: str, corpus: _Corpus, put: Callable[[bytes], str], *, kept: Path, output: Path, seconds: float) -> int:
+    """Let libFuzzer look for inputs that reach new lines of code, until one breaks the command, which is kept in the folder ``output``."""
+    for folder in (kept, output):
+        folder.mkdir(parents=True, exist_ok=True)
+    for seed in corpus.seeds[:SEEN]:
+        (kept / hashlib.sha1(seed, usedforsecurity=False).hexdigest()).write_bytes(seed)  # as libFuzzer names its own
+    process = os.fork()  # libFuzzer ends the process in which it runs
+    if not process:
+        _look_for_new_lines(corpus, put, f"-artifact_prefix={output}/{sort}-", str(kept), seconds=seconds)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    print(f"{sort}: {f'a finding in {output}' if code else 'no finding'}; {len(list(kept.iterdir())):,} inputs to begin with next time")
+    return code
+
+
+def _look_for_new_lines(corpus: _Corpus, put: Callable[[bytes], str], *options: str, seconds: float) -> NoReturn:
+    """Run libFuzzer, whose mutations take turns with those of the corpus."""
     import atheris  # noqa: PLC0415  (of the extra `fuzz`, for this alone)
 
-    seeds = folder / "seeds"
-    seeds.mkdir()
-    for number, seed in enumerate(corpus.seeds):
-        (seeds / str(number)).write_bytes(seed)
-    put(corpus.seeds[0])  # opens the models
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds:.0f}", "-timeout=60", "-rss_limit_mb=8192", str(seeds)], put)
+    def mutate(content: bytes, most: int, seed: int) -> bytes:
+        chance = random.Random(seed)
+        changed = corpus.mutate([content], chance) if content and chance.random() < 0.5 else atheris.Mutate(content, most)
+        return bytes(changed[:most])
+
+    def put_in_time(content: bytes) -> None:
+        put(content)
+        if time.monotonic() > deadline:
+            os._exit(0)  # as libFuzzer would end it, ONNX Runtime's threads abort
+
+    for seed in corpus.seeds[:SEEN]:
+        put(seed)  # imports what the lines to be covered are in
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and (each.__module__ or "").partition(".")[0] in GUIDING and each.__module__ != __name__:
+            atheris.instrument_func(each)
+    deadline = time.monotonic() + seconds
+    atheris.Setup([sys.argv[0], f"-timeout={HUNG}", "-rss_limit_mb=8192", *options], put_in_time, custom_mutator=mutate)
     atheris.Fuzz()
+    raise SystemExit
 
 
-def _soak(count: int, folder: Path, release: Path | None) -> int:
-    """Put whole pictures and messages to the command, one pair after another, and print the memory of the process meanwhile."""
+def _soak(count: int, folder: Path, release: Path | None, *, seconds: float) -> int:
+    """Put small whole pictures and messages to the command, one pair after another, and print the memory of the process meanwhile.
+
+    Each pair goes the whole way: nothing is kept from one to the next but the opened models.
+    """
     files = [folder / str(number) for number in range(len(seed_pictures()))]
     for file, content in zip(files, seed_pictures(), strict=True):
         file.write_bytes(content)
-    texts, chance, begun = seed_texts(), random.Random(0), time.monotonic()
-    memory: list[float] = []
-    print("  verdicts   seconds        MB")
-    pairs = ((chance.choice(texts), chance.choice(files)) for _ in range(count))
-    for done, pair in enumerate(pairs, start=1):
-        ask(*pair, release=release)
-        if done * SAMPLES // count > len(memory):
-            memory.append(_resident())
-            print(f"{done:10,}{time.monotonic() - begun:10,.0f}{memory[-1]:10,.1f}", flush=True)
+    texts, chance = seed_texts(), random.Random(0)
+    for file in files:
+        ask(texts[0], file, release=release)  # opens the models and imports what reads each format
+    begun, done, samples = time.monotonic(), 0, [(0, _resident())]
+    print(f"  verdicts   seconds        MB\n{0:10,}{0:10,}{samples[0][1]:10,.1f}", flush=True)
+    while done < count and time.monotonic() < begun + seconds:
+        ask(chance.choice(texts), chance.choice(files), release=release)
+        done += 1
+        if done * SAMPLES // count > (done - 1) * SAMPLES // count:
+            samples.append((done, _resident()))
+            print(f"{done:10,}{time.monotonic() - begun:10,.0f}{samples[-1][1]:10,.1f}", flush=True)
+    verdicts, memory = zip(*samples, strict=True)
     growth = grew(memory)
-    print(f"memory grew by {growth:.1%} after the first fifth; at most {GROWTH:.0%} is flat")
+    print(f"{done:,} verdicts; after the first fifth memory grew by {growth:.1%} (at most {GROWTH:.0%} is flat),", end=" ")
+    print(f"{slope(verdicts, memory):+.2f} MB in 10,000 verdicts")
     return int(growth > GROWTH)
 
 
@@ -365,10 +423,19 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("findings"), metavar="DIR", help="folder for inputs that break it (default: findings)"
     )
     parser.add_argument(
-        "--guided", choices=("pictures", "texts"), help="let atheris (extra 'fuzz') guide mutations by coverage, for --seconds"
+        "--guided",
+        choices=("pictures", "texts"),
+        help="instead, let atheris (extra 'fuzz') guide mutations by coverage, for --seconds or until one breaks it",
     )
     parser.add_argument(
-        "--soak", type=int, default=0, metavar="N", help="instead, give so many verdicts and print the memory meanwhile (Linux)"
+        "--corpus", type=Path, metavar="DIR", help="where --guided keeps inputs that reached new lines, to go on from (default: nowhere)"
+    )
+    parser.add_argument(
+        "--soak",
+        type=int,
+        default=0,
+        metavar="N",
+        help="instead, give so many verdicts, for --seconds at most, and print the memory meanwhile (Linux)",
     )
     parser.add_argument("--release", type=Path, metavar="DIR", help="a release made by scripts/export.py, in place of the shipped one")
     return parser

@@ -23,6 +23,7 @@ NEEDED = ("text", "image")
 ADDED = ("answer", "probability", "reason", "error")
 FORMATS = (".csv", ".jsonl")
 MAX_CELL = 64 * 1024 * 1024  # characters; longer texts are refused row by row, long before this
+LISTED = 200  # characters of the header that a message repeats
 _FORMULA = re.compile(START)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -110,12 +111,18 @@ def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
     missing = [name for name in NEEDED if name not in columns]
     if missing:
-        raise InputError(f"{path}: no column {missing[0]!r} (it has {', '.join(columns) or 'none'}); text and image are needed")
+        raise InputError(f"{path}: no column {missing[0]!r} (it has {_listed(columns) or 'none'}); text and image are needed")
     clash = [name for name in ADDED if name in columns]
     if clash:
         raise InputError(f"{path}: has a column {clash[0]!r} already, which the output adds; rename it")
     if len(set(columns)) < len(columns):
-        raise InputError(f"{path}: two columns have one name ({', '.join(columns)}); rename one")
+        raise InputError(f"{path}: two columns have one name ({_listed(columns)}); rename one")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """The names of columns as a message takes them: what is no table may have a first line of any length."""
+    names = ", ".join(columns)
+    return names if len(names) <= LISTED else names[:LISTED] + " ..."
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> bytes:

@@ -86,6 +86,18 @@ def animated(kind: str, **options) -> bytes:
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
 
 
+def grey_png(*values: int, clear: int) -> bytes:
+    """A PNG of 16-bit grey pixels, of which those of one value are transparent."""
+    pixels = np.array([values], np.uint16).repeat(8, axis=0).repeat(8, axis=1)
+    return encoded(Image.fromarray(pixels), "PNG", transparency=clear)
+
+
+def moving_png_with_a_still() -> bytes:
+    """A PNG with a blue picture for programs that cannot show it moving, and a red and a white frame for those that can."""
+    still, *frames = (Image.new("RGB", (16, 16), colour) for colour in (BLUE, RED, WHITE))
+    return encoded(still, "PNG", save_all=True, append_images=frames, default_image=True)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_each_format_opens_with_its_size_and_colours(kind):
     image = open_picture(encoded(Image.new("RGB", (40, 24), (200, 40, 40)), kind))
@@ -135,10 +147,12 @@ def test_a_picture_is_turned_upright_as_its_exif_orientation_says(orientation, s
         pytest.param(encoded(Image.new("LA", (16, 16), (0, 0)), "PNG"), WHITE, id="grey with alpha, transparent"),
         pytest.param(animated("GIF"), RED, id="first frame of an animated GIF"),
         pytest.param(animated("PNG"), RED, id="first frame of an animated PNG"),
+        pytest.param(moving_png_with_a_still(), RED, id="first frame of an animated PNG with a still besides"),
         pytest.param(animated("WEBP", lossless=True), RED, id="first frame of an animated WebP"),
         pytest.param(animated("AVIF", quality=100), RED, id="first frame of an animated AVIF"),
         pytest.param(deep_png(2, 65535, 0, 0), RED, id="16-bit colour PNG"),
         pytest.param(deep_png(6, 65535, 0, 0, 32768), (255, 127, 127), id="16-bit colour PNG, half transparent"),
+        pytest.param(grey_png(0, 65535, clear=0), WHITE, id="16-bit grey PNG, half transparent"),
         pytest.param(encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "TIFF"), RED, id="CMYK TIFF"),
         pytest.param(
             encoded(Image.new("RGB", (16, 16), RED), "JPEG", icc_profile=red_and_blue_exchanged()), BLUE, id="JPEG with a profile"
@@ -254,6 +268,14 @@ def test_a_bomb_is_refused_before_a_pixel_is_decoded(kind, monkeypatch, tmp_path
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
     with pytest.raises(PictureError, match="more than 100 pixels; scale it down first"):
         open_picture(tmp_path / "bomb")
+
+
+def test_a_moving_bomb_with_a_still_is_refused_before_a_pixel_is_decoded(monkeypatch):
+    content = moving_png_with_a_still()
+    monkeypatch.setattr(animal_cls.picture, "MAX_PIXELS", 100)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+    with pytest.raises(PictureError, match="more than 100 pixels"):
+        open_picture(content)
 
 
 def test_twenty_thousand_pixels_squared_in_sixty_kilobytes_are_refused(tmp_path):

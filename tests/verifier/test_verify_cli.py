@@ -118,6 +118,24 @@ def test_a_table_with_other_columns_is_refused(capsys, tmp_path, header, named):
     assert named in capsys.readouterr().err
 
 
+def test_the_table_is_never_written_over(capsys, table):
+    content = table.read_bytes()
+    (table.parent / "link.csv").symlink_to(table)
+    for output in (table, table.parent / "link.csv"):
+        assert main(["--pairs", str(table), "--output", str(output)]) == 2
+        assert f"{output}: the table itself" in capsys.readouterr().err
+    assert table.read_bytes() == content
+
+
+def test_what_is_no_table_is_refused_in_a_line_that_one_can_read(capsys, tmp_path):
+    file = tmp_path / "film.csv"
+    file.write_bytes(bytes(range(32, 127)) * 10_000)
+    assert main(["--pairs", str(file), "--output", str(tmp_path / "out.csv")]) == 2
+    told = capsys.readouterr().err
+    assert "no column 'text'" in told
+    assert len(told) < 500
+
+
 def test_cells_that_no_file_system_and_no_reader_takes_get_their_error_and_the_others_go_on(tmp_path):
     file = tmp_path / "pairs.csv"
     long_name, long_text = "x" * 400 + ".jpg", "cat " * 50_000
