@@ -92,9 +92,7 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
         with _open_header(_file(source)) as image:
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))
-            if getattr(image, "default_image", False) and image.width * image.height <= MAX_PIXELS:
-                image.seek(1)  # an APNG's still for programs that cannot show it moving is none of its frames
-            return _as_seen(image)
+            return _as_seen(_first_frame(image))
     except PictureError:
         raise
     except FileNotFoundError:
@@ -175,6 +173,13 @@ def _open_header(file: Path | io.BytesIO) -> Image.Image:
             for name in ("Avif", "Bmp", "Gif", "Png", "Tiff", "WebP"):  # or Pillow would register all the formats it has
                 import_module(f"PIL.{name}ImagePlugin")
             return Image.open(file, formats=FORMATS[1:])
+
+
+def _first_frame(image: Image.Image) -> Image.Image:
+    """An image at its first frame; the still of an APNG, for programs that cannot show it moving, is none of its frames."""
+    if getattr(image, "default_image", False) and image.width * image.height <= MAX_PIXELS:
+        image.seek(1)
+    return image
 
 
 def _as_seen(image: Image.Image) -> Image.Image:

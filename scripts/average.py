@@ -1,9 +1,9 @@
-"""Average a fine-tuned classifier with where it started: ``python scripts/average.py --help``."""
+"""Average two checkpoints of one network: ``python scripts/average.py --help``."""
 
 import sys
 
 try:
-    from animal_cls.averaging import main
+    from verifier.averaging import main
 except ModuleNotFoundError as error:
     sys.exit(f"average: {error.name} is missing; averaging needs the extra 'train': pip install -e '.[train]'")
 
