@@ -342,7 +342,8 @@ def _look_for_new_lines(corpus: _Corpus, put: Callable[[bytes], str], *options: 
             os._exit(0)  # as libFuzzer would end it, ONNX Runtime's threads abort
 
     for seed in corpus.seeds[:SEEN]:
-        put(seed)  # imports what the lines to be covered are in
+        with suppress(Exception):  # which libFuzzer will meet as well
+            put(seed)  # imports what the lines to be covered are in
     for each in gc.get_objects():
         if isinstance(each, FunctionType) and (each.__module__ or "").partition(".")[0] in GUIDING and each.__module__ != __name__:
             atheris.instrument_func(each)

@@ -1,15 +1,21 @@
 """Fuzzing finds what breaks the command's promise, and says so; what does not is counted."""
 
 import random
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
 from animal_cls.picture import open_picture
 from verifier import Verifier, cli, fuzz
-from verifier.fuzz import ContractError, ask, grew, main, mutate_picture, mutate_text, seed_pictures, seed_texts
+from verifier.fuzz import ContractError, ask, grew, main, mutate_picture, mutate_text, seed_pictures, seed_texts, slope
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -90,12 +96,67 @@ def test_any_other_outcome_than_an_answer_or_one_line_is_a_finding(monkeypatch, 
 
 def test_memory_that_stays_is_flat_and_memory_that_grows_is_not(run, monkeypatch):
     assert grew([500, 100, 104, 104, 104]) == pytest.approx(0.04)
-    for slope, expected in ((0.0, 0), (1.0, 1)):
-        memory = iter(100 + slope * i for i in range(100))
+    for grown, expected in ((0.0, 0), (1.0, 1)):
+        memory = iter(100 + grown * i for i in range(100))
         monkeypatch.setattr(fuzz, "_resident", lambda memory=memory: next(memory))
-        code, printed = run("--soak", "40")
+        code, printed = run("--soak", "20")
         assert code == expected
-        assert len(printed.splitlines()) == 1 + fuzz.SAMPLES + 1
+        assert len(printed.splitlines()) == 1 + 1 + fuzz.SAMPLES + 1
+        assert f"{5000 * grown:+.2f} MB in 10,000 verdicts" in printed  # a sample of one megabyte more every two verdicts
+
+
+@given(grown=st.floats(-5, 5), start=st.floats(100, 1000), jump=st.floats(0, 100))
+def test_the_slope_is_that_of_memory_after_the_models_are_warm(grown, start, jump):
+    verdicts = range(0, 11_000, 1000)
+    memory = [start + grown * number / 10_000 - (jump if number < 2000 else 0) for number in verdicts]
+    assert slope(verdicts, memory) == pytest.approx(grown, abs=1e-6)
+    assert slope([0], [start]) == 0
+
+
+def test_a_soak_ends_when_its_time_is_over(run):
+    code, printed = run("--soak", "1000000", "--seconds", "0")
+    assert code == 0
+    assert printed.splitlines()[-1].startswith("0 verdicts; ")
+
+
+def test_guiding_without_atheris_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "atheris", None)
+    assert main(["--guided", "texts"]) == 2
+    assert capsys.readouterr().err == "fuzz: atheris is missing; --guided needs the extra 'fuzz': pip install -e '.[fuzz]'\n"
+
+
+def test_a_corpus_is_of_guiding_alone(capsys, tmp_path):
+    assert main(["--corpus", str(tmp_path / "corpus")]) == 2
+    assert "--corpus goes with --guided" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+# As the script, but a text with a Q in it, which no text has that it begins with, breaks the command.
+BROKEN = """
+import sys
+from verifier import fuzz, pipeline
+verify = pipeline.Verifier.verify
+pipeline.Verifier.verify = lambda self, text, image: 1 / 0 if "Q" in text else verify(self, text, image)
+fuzz.seed_texts = lambda: ["a cat", "no dog", "owl"]
+sys.exit(fuzz.main())
+"""
+
+
+@pytest.mark.slow
+def test_guided_by_coverage_it_keeps_a_corpus_and_what_breaks_the_command(tiny_release, tmp_path):
+    pytest.importorskip("atheris")
+    corpus, findings = tmp_path / "corpus", tmp_path / "findings"
+    command = [sys.executable, "-c", BROKEN, "--guided=texts", f"--corpus={corpus}", f"--output={findings}", f"--release={tiny_release}"]
+    whole = subprocess.run([*command, "--seconds=0"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (whole.returncode, list(findings.iterdir())) == (0, []), whole.stderr
+    assert whole.stdout.endswith("texts: no finding; 3 inputs to begin with next time\n")
+    assert {file.read_bytes() for file in corpus.iterdir()} == {b"a cat", b"no dog", b"owl"}
+    (corpus / "of another run").write_bytes(b"a Q")
+    broken = subprocess.run([*command, "--seconds=60"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert broken.returncode != 0
+    assert "ZeroDivisionError" in broken.stdout + broken.stderr
+    assert [file.name[:12] for file in findings.iterdir()] == ["texts-crash-"]
+    assert b"Q" in next(findings.iterdir()).read_bytes()
 
 
 def test_names_of_files_with_line_ends_and_escape_sequences_stay_one_line(tmp_path, capsys):
