@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import signal
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -16,8 +15,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
@@ -28,6 +25,7 @@ from animal_cls.fingerprints import as_array, take_fingerprints
 from animal_cls.order import Draw, TrainOrder
 from animal_cls.picture import PictureError, Pixels, find_pictures, limit_picture, load_picture, open_picture
 from animal_cls.provenance import PROVENANCE, provenance
+from animal_cls.resuming import ResumableData
 from animal_cls.soundness import check_apart, check_classes, check_readable
 from animal_cls.split import Example, Side, make_split, read_split, write_split
 from animal_cls.transforms import TrainTransform
@@ -240,7 +238,7 @@ def _whole_view(path: Path, size: int) -> Pixels:
     return load_picture(path, size)[np.newaxis]
 
 
-class PictureDataModule(LightningDataModule):
+class PictureDataModule(ResumableData):
     """Pictures of any set of classes, split once and for all.
 
     The class names come from the data: one sub-folder for each class, or the labels of a CSV. The split is stratified, keeps
@@ -326,29 +324,6 @@ class PictureDataModule(LightningDataModule):
         self.examples = read_examples(self.root, self.table) if self.root and not self.predict_paths else []
         self.classes: list[str] = sorted({example.label for example in self.examples if example.label})
         self._datasets: dict[Side, PictureDataset] = {}
-        self._resumed = (0, 0)  # the epoch that a fit begins or goes on with, and how many of its batches were trained on already
-
-    def state_dict(self) -> dict[str, int]:
-        """Where a fit stands: its epoch, and how many batches of it are trained on. Lightning keeps it in checkpoints.
-
-        Lightning would keep the state of a loader as well, but restores it too late for a schedule that asks for the number of steps
-        (its issue 20550).
-        """
-        trainer: Any = self.trainer  # these parts of it are typed too widely
-        begun = trainer.fit_loop.epoch_progress.current.started
-        batches = trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        over = batches >= trainer.num_training_batches or trainer.should_stop
-        return {"epoch": begun, "batches": 0} if over else {"epoch": max(begun - 1, 0), "batches": batches}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on where ``state_dict`` says."""
-        self._resumed = (state_dict["epoch"], state_dict["batches"])
-        warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not")
-
-    def _position(self) -> tuple[int, int]:
-        """The epoch that is to be trained on, and how many of its batches were trained on before the fit resumed."""
-        current = self.trainer.current_epoch if self.trainer else 0
-        return (current, 0) if current > self._resumed[0] else self._resumed
 
     def prepare_data(self) -> None:
         """Take the fingerprints of the pictures, and make the split file if it is not there (once, on the first process)."""
@@ -374,7 +349,7 @@ class PictureDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the split, check it, and build the datasets of its three sides."""
-        self._resumed = (0, 0)
+        super().setup(stage)
         if stage == "predict":
             return
         if not self.examples:
@@ -446,7 +421,7 @@ class PictureDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Item]:
         """Augmented training pictures in a random order, rarer classes drawn more often as ``balance`` says."""
         dataset = self._datasets[Side.TRAIN]
-        order = TrainOrder(self._train_weights(), position=self._position, batch_size=self.batch_size, **self._share())
+        order = TrainOrder(self._train_weights(), position=self.position, batch_size=self.batch_size, **self.share())
         return self._loader(dataset, order, drop_last=len(order) > self.batch_size)
 
     def whole_train_dataloader(self) -> DataLoader[WeightedItem]:
@@ -456,7 +431,7 @@ class PictureDataModule(LightningDataModule):
         """
         examples = self._datasets[Side.TRAIN].examples
         order = np.random.default_rng(self.seed).permutation(len(examples))
-        if share := self._share():
+        if share := self.share():
             order = order[: len(order) - len(order) % share["processes"]][share["rank"] :: share["processes"]]
         weights = self._train_weights()
         dataset = PictureDataset([examples[i] for i in order], self.classes, self.size)
@@ -473,11 +448,11 @@ class PictureDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Validation pictures, whole, in order."""
-        return self._loader(self._datasets[Side.VAL], self._each_once(self._datasets[Side.VAL]))
+        return self._loader(self._datasets[Side.VAL], self.each_once(self._datasets[Side.VAL], "pictures"))
 
     def test_dataloader(self) -> DataLoader[Item]:
         """Test pictures, whole, in order."""
-        return self._loader(self._datasets[Side.TEST], self._each_once(self._datasets[Side.TEST]))
+        return self._loader(self._datasets[Side.TEST], self.each_once(self._datasets[Side.TEST], "pictures"))
 
     def whole_pictures(self, side: Side, *, most: int | None = None) -> DataLoader[Item]:
         """Pictures of any side as validation sees them, whole and in order; at most ``most``, spread evenly over the side."""
@@ -499,7 +474,7 @@ class PictureDataModule(LightningDataModule):
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            sampler=self._each_once(dataset),
+            sampler=self.each_once(dataset, "pictures"),
             num_workers=self.num_workers,
             collate_fn=collate_views,
         )
@@ -516,23 +491,6 @@ class PictureDataModule(LightningDataModule):
         """What the corrections say; nothing when there are none."""
         folders = [folder for folder in (self.root, self.negatives) if folder]
         return right_labels(self.corrections, examples, folders=folders) if self.corrections else {}
-
-    def _share(self) -> dict[str, int]:
-        """How many processes share the work, and which of them this is."""
-        return {"processes": self.trainer.world_size, "rank": self.trainer.global_rank} if self.trainer else {}
-
-    def _each_once(self, dataset: Dataset[Any]) -> Sampler[int] | None:
-        """Shares pictures out among processes, each to one; Lightning's own sharing repeats some, so that all processes have as many.
-
-        Raises:
-            DataError: there are more processes than pictures.
-        """
-        share, count = self._share(), len(dataset)  # type: ignore[arg-type]
-        if share.get("processes", 1) == 1:
-            return None
-        if count < share["processes"]:
-            raise DataError(f"{count:,} pictures are too few for {share['processes']} processes; use fewer (trainer.devices)")
-        return UnrepeatedDistributedSampler(dataset, num_replicas=share["processes"], rank=share["rank"], shuffle=False)
 
     def _loader(self, dataset: PictureDataset, sampler: Sampler[Any] | None = None, drop_last: bool = False) -> DataLoader[Item]:
         return DataLoader(

@@ -38,6 +38,34 @@ def picture_scores(classes: int, *, prefix: str | None = None, sync_on_compute: 
     )
 
 
+class BothAmongThree(Metric):
+    """Share 0..1 of the pictures of two kinds whose three likeliest hold both; NaN without such a picture."""
+
+    full_state_update = False
+    found: Tensor
+    pictures: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("found", "pictures"):
+            self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, presence: Tensor) -> None:
+        """Add some pictures.
+
+        Args:
+            logits: (N, K) float.
+            presence: (N, K) float, 1.0 for each of the two kinds that a picture shows.
+        """
+        likeliest = logits.topk(min(3, logits.shape[1])).indices
+        self.found += (presence.gather(1, likeliest).sum(1) == 2).sum()
+        self.pictures += len(logits)
+
+    def compute(self) -> Tensor:
+        """The share, a scalar."""
+        return self.found / self.pictures
+
+
 class LargestPresence(Metric):
     """How far the largest presence of a picture can be trusted.
 

@@ -17,11 +17,11 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 
-from animal_cls.composition import compose
+from animal_cls.composition import compose, couple
 from animal_cls.data import NO_CLASS, PictureDataModule
-from animal_cls.metrics import picture_scores
+from animal_cls.metrics import BothAmongThree, picture_scores
 from animal_cls.network import Padding, build_network, head_of, load_weights
 from animal_cls.order import seed_of
 from animal_cls.probe import fit_probe
@@ -30,6 +30,7 @@ from animal_cls.views import strongest
 
 logger = logging.getLogger(__name__)
 
+HEAD_RATE = 3  # peak learning rate of the head, as a multiple of the backbone's
 IN_BAR = ("/top1", "/macro_f1")  # the scores that the progress bar has room for
 
 
@@ -113,7 +114,7 @@ class Classifier(LightningModule):
         self.register_buffer("pixel_std", torch.tensor(hparams["std"]).view(1, 3, 1, 1) * 255, persistent=False)
         self.val_scores = picture_scores(outputs, prefix="val/")
         self.test_scores = picture_scores(outputs, prefix="test/")
-        self.pairs, self.pairs_whole = MeanMetric(), MeanMetric()
+        self.both, self.both_whole = BothAmongThree(), BothAmongThree()
         self.train()  # Lightning keeps the modes it finds
 
     def on_fit_start(self) -> None:
@@ -211,35 +212,29 @@ class Classifier(LightningModule):
     def test_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """As validation, and pictures of two kinds, each composed of two pictures of the batch."""
         logits = self._evaluate(batch, "test", self.test_scores)
-        self._test_pairs(batch, logits)
+        self._test_couples(batch, logits)
         return logits
 
     def on_test_epoch_end(self) -> None:
         """Log the scores."""
         self._log_scores(self.test_scores)
-        for name, metric in (("test/both_in_top3", self.pairs), ("test/both_in_top3_whole", self.pairs_whole)):
+        for name, metric in (("test/both_in_top3", self.both), ("test/both_in_top3_whole", self.both_whole)):
             found = metric.compute()  # of all processes, so that all of them log it or none
             if not found.isnan():
                 self.log(name, found, sync_dist=True)
             metric.reset()
 
-    def _test_pairs(self, batch: Mapping[str, Tensor], logits: Tensor) -> None:
-        """Count how often both kinds of a picture that shows two are among its three likeliest.
+    def _test_couples(self, batch: Mapping[str, Tensor], logits: Tensor) -> None:
+        """Score pictures of two kinds: the whole of each alone, and as a long picture is seen, with its parts.
 
-        Such a picture is two of the batch, side by side; its parts are these two, so that only the whole is new to the network.
+        The parts are pictures of the batch themselves, so that only the whole is new to the network.
         """
-        presence = self._presence(batch["label"])
-        other = torch.arange(len(presence), device=presence.device).roll(1)
-        two = (presence + presence[other]).clamp(max=1).sum(1) == 2  # two kinds: not one that met itself, nor none
-        if not two.any():
+        wholes, presence, left, right = couple(batch["image"], self._presence(batch["label"]))
+        if not len(wholes):
             return
-        size = batch["image"].shape[-1]
-        beside = torch.cat([batch["image"][two], batch["image"][other][two]], dim=3).float()
-        wholes = self(nn.functional.interpolate(beside, size=(size, size), mode="bilinear", antialias=True).round())
-        shown = (presence + presence[other])[two]
-        for metric, seen in ((self.pairs_whole, wholes), (self.pairs, torch.stack([wholes, logits[two], logits[other][two]]).amax(0))):
-            likeliest = seen.topk(min(3, len(self.classes))).indices
-            metric.update((shown.gather(1, likeliest).sum(1) == 2).float())
+        seen = self(wholes)
+        self.both_whole.update(seen, presence)
+        self.both.update(torch.stack([seen, logits[left], logits[right]]).amax(0), presence)
 
     @torch.inference_mode()
     def measure(self, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
@@ -285,7 +280,7 @@ class Classifier(LightningModule):
         return {"optimizer": scheduler.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def schedule(self, steps: int) -> LambdaLR:
-        """AdamW whose rates rise linearly and then fall along a cosine, over some steps; the head's is three times the backbone's."""
+        """AdamW whose rates rise linearly and then fall along a cosine, over some steps; the head's is ``HEAD_RATE`` times the backbone's."""
         hparams = self.hparams
         body, head = self._learning_parameters()
         groups = [
@@ -294,7 +289,7 @@ class Classifier(LightningModule):
                 "lr": rate,
                 "weight_decay": hparams["weight_decay"] * decays,
             }
-            for parameters, rate in ((body, hparams["rate"]), (head, 3 * hparams["rate"]))
+            for parameters, rate in ((body, hparams["rate"]), (head, HEAD_RATE * hparams["rate"]))
             for decays in (True, False)
         ]
         optimizer = AdamW([group for group in groups if group["params"]])
@@ -406,7 +401,7 @@ def check_checkpoint(file: str | Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; expected a checkpoint (.ckpt) of animal_cls")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # reads no tensor: who loads the checkpoint will
     except Exception as error:
         raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
     _check_task(content, str(path))

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 import random
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset
 
 from animal_ner.borrowed import borrowed_files, is_for_testing, read_borrowed
@@ -20,6 +16,7 @@ from animal_ner.leakage import check_apart, same
 from animal_ner.names import fold, names_an_animal, spellings
 from animal_ner.order import Draw, TrainOrder
 from animal_ner.provenance import PROVENANCE, provenance
+from animal_ner.resuming import ResumableData
 from animal_ner.sentences import Sentence, SentenceError, read_sentences
 from animal_ner.variation import make_slips, swap_for_things, swap_names
 
@@ -73,7 +70,7 @@ class TrainingSentences(Dataset[Sentence]):
         return make_slips(sentence, chance)
 
 
-class SentenceDataModule(LightningDataModule):
+class SentenceDataModule(ResumableData):
     """Sentences in JSON lines (see ``sentences.read_sentences``) and from the grammar.
 
     Args:
@@ -126,33 +123,10 @@ class SentenceDataModule(LightningDataModule):
         self.predict_file = Path(predict_file) if predict_file else None
         self._sentences: dict[str, list[Sentence]] = {}
         self._held_out: frozenset[str] = frozenset()  # what validates or tests, as leakage.same has it
-        self._resumed = (0, 0)  # the epoch that a fit begins or goes on with, and how many of its batches were trained on already
-
-    def state_dict(self) -> dict[str, int]:
-        """Where a fit stands: its epoch, and how many batches of it are trained on. Lightning keeps it in checkpoints.
-
-        Lightning would keep the state of a loader as well, but restores it too late for a schedule that asks for the number of steps
-        (its issue 20550).
-        """
-        trainer: Any = self.trainer  # these parts of it are typed too widely
-        begun = trainer.fit_loop.epoch_progress.current.started
-        batches = trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        over = batches >= trainer.num_training_batches or trainer.should_stop
-        return {"epoch": begun, "batches": 0} if over else {"epoch": max(begun - 1, 0), "batches": batches}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on where ``state_dict`` says."""
-        self._resumed = (state_dict["epoch"], state_dict["batches"])
-        warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended and your dataloader is not")
-
-    def _position(self) -> tuple[int, int]:
-        """The epoch that is to be trained on, and how many of its batches were trained on before the fit resumed."""
-        current = self.trainer.current_epoch if self.trainer else 0
-        return (current, 0) if current > self._resumed[0] else self._resumed
 
     def setup(self, stage: str) -> None:
         """Read the files that a stage needs."""
-        self._resumed = (0, 0)
+        super().setup(stage)
         for side in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ()):
             if not self.files[side] and not (side == "train" and self.generated):
                 raise SentenceError(f"data.{side}: no file given; it takes a list of JSON-lines files of annotated sentences")
@@ -196,12 +170,8 @@ class SentenceDataModule(LightningDataModule):
             swapped=self.swapped,
             things=self.things,
         )
-        order = TrainOrder(len(dataset), seed=self.seed, position=self._position, batch_size=self.batch_size, **self._share())
+        order = TrainOrder(len(dataset), seed=self.seed, position=self.position, batch_size=self.batch_size, **self.share())
         return DataLoader(dataset, batch_size=self.batch_size, sampler=order, collate_fn=list)
-
-    def _share(self) -> dict[str, int]:
-        """How many processes share the work, and which of them this is."""
-        return {"processes": self.trainer.world_size, "rank": self.trainer.global_rank} if self.trainer else {}
 
     def _borrowed_sentences(self) -> list[Sentence]:
         """The annotated lines of public text files that train; none, if the files are not there."""
@@ -248,17 +218,7 @@ class SentenceDataModule(LightningDataModule):
         return self._in_order([Sentence(text) for text in texts])
 
     def _in_order(self, sentences: list[Sentence]) -> DataLoader[Sentence]:
-        """Sentences as they are; processes share them out, each to one (Lightning's own sharing repeats some).
-
-        Raises:
-            SentenceError: there are more processes than sentences.
-        """
-        share = self._share()
-        sampler = None
-        if share.get("processes", 1) > 1:
-            if len(sentences) < share["processes"]:
-                raise SentenceError(f"{len(sentences):,} texts are too few for {share['processes']} processes; use fewer (trainer.devices)")
-            sampler = UnrepeatedDistributedSampler(sentences, num_replicas=share["processes"], rank=share["rank"], shuffle=False)
+        sampler = self.each_once(sentences, "texts")  # type: ignore[arg-type]
         return DataLoader(sentences, batch_size=self.batch_size, sampler=sampler, collate_fn=list)  # type: ignore[arg-type]
 
 

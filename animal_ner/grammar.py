@@ -1,8 +1,12 @@
 """Generated sentences: every construction of the annotation guideline, in many words, with any animal of the lexicon.
 
 A frame is a sentence with slots. ``{P:a}`` is a mention that is PRESENT in the form "a fox" (A, E and M are the other claims); the
-forms are ``a``, ``the``, ``n`` (bare singular), ``s`` (bare plural), ``no`` ("no fox", "no foxes") and ``some`` ("three foxes"). ``{G:s}``
-is a group's name with the claim that follows it, as in ``{GA:s}``. Any other word in braces stands for one of its ``FILLERS``.
+forms are ``a``, ``the`` ("the fox"), ``n`` (bare singular), ``s`` (bare plural) and ``some`` ("three foxes"). With a G before its claim, as
+in ``{GA:s}``, a slot takes the name of a group ("birds"). Any other word in braces stands for one of its ``FILLERS``.
+
+Of the fillers whose name ends in 0 there are fewer, which fit where not all of the longer list do: ``in0`` is a place without "there",
+"anywhere" and the like ("We have two cats there" is odd), ``thing0`` is a thing with its article, ``person0`` is one person whom the
+reader is to know ("What is the man doing?").
 """
 
 from __future__ import annotations
@@ -155,6 +159,7 @@ FILLERS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# By category, but for "objects": see ``category_of``.
 FRAMES: dict[str, tuple[str, ...]] = {
     "plain": (
         "There is {P:a} {in}.",
@@ -316,7 +321,7 @@ FRAMES: dict[str, tuple[str, ...]] = {
         "I used to have {M:a}.",
         "Last year we saw {M:some} at the zoo",
     ),
-    "none": (
+    "objects": (
         "There is a {thing} {in}.",
         "Is there a {thing} {place}?",
         "{person} {doing} {place}",
@@ -346,12 +351,20 @@ _FILLER = re.compile(r"\{([a-z0-9]+)\}")
 
 
 def generate(seed: int) -> Iterator[Sentence]:
-    """Sentences without end, each category as likely as the others; equal seeds give equal sentences."""
+    """Sentences without end, from each entry of ``FRAMES`` as often as from the others; equal seeds give equal sentences."""
     chance = random.Random(seed)
-    categories = sorted(FRAMES)
+    groups = sorted(FRAMES)
     while True:
-        category = chance.choice(categories)
-        yield make_sentence(chance.choice(FRAMES[category]), chance, category)
+        group = chance.choice(groups)
+        frame = chance.choice(FRAMES[group])
+        yield make_sentence(frame, chance, category_of(group, frame))
+
+
+def category_of(group: str, frame: str) -> str:
+    """The category of a frame; those of objects that only sound like animals are ``homonym`` with a claim beside, else ``none``."""
+    if group != "objects":
+        return group
+    return "homonym" if _SLOT.search(frame) else "none"
 
 
 def make_sentence(frame: str, chance: random.Random, category: str = "") -> Sentence:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,10 +235,8 @@ class Tagger(LightningModule):
             for decays in (False, True)
         ]
         steps = int(self.trainer.estimated_stepping_batches)
-        rising = max(1, int(steps * self.hparams["warmup"]))
-        optimizer = AdamW(groups)
-        scheduler = LambdaLR(optimizer, lambda step: min((step + 1) / rising, max(0.0, (steps - step) / max(1, steps - rising))))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        scheduler = LambdaLR(AdamW(groups), partial(share_of_rate, end=steps, warmup=self.hparams["warmup"]))
+        return {"optimizer": scheduler.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the checkpoint is and keep tags and tokenizer; the hyperparameters keep the encoder's configuration."""
@@ -306,6 +305,12 @@ class Tagger(LightningModule):
         score.reset()
 
 
+def share_of_rate(step: int, *, end: int, warmup: float) -> float:
+    """Share 0..1 of the peak rate at a step: a linear rise over the share ``warmup`` of the steps, then a linear fall to 0 at ``end``."""
+    rising = max(1, int(end * warmup))
+    return min((step + 1) / rising, max(0.0, (end - step) / max(1, end - rising)))
+
+
 def _touching(predicted: Sequence[Span], annotated: Sequence[Span]) -> list[Span]:
     """The predicted spans that touch one of some annotated ones."""
     return [span for span in predicted if any(span.start < m.end and m.start < span.end for m in annotated)]
@@ -317,24 +322,24 @@ def load_checkpoint(file: str | Path) -> Tagger:
     Raises:
         CheckpointError: the file is missing, broken, or no checkpoint of a tagger.
     """
-    path = Path(file)
-    check_checkpoint(path)
-    return Tagger.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    check_checkpoint(file)
+    return Tagger.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
 
 
-def check_checkpoint(file: Path) -> None:
+def check_checkpoint(file: str | Path) -> None:
     """Make sure that a file is a checkpoint of a tagger, without running code from it.
 
     Raises:
         CheckpointError: the file is missing, broken, or no checkpoint of a tagger.
     """
-    if not file.is_file():
-        raise CheckpointError(f"{file}: no such file; expected a checkpoint (.ckpt) of animal_ner")
+    path = Path(file)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected a checkpoint (.ckpt) of animal_ner")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # reads no tensor: who loads the checkpoint will
     except Exception as error:
-        raise CheckpointError(f"{file}: not a checkpoint that can be read ({type(error).__name__})") from error
-    _check_task(content, str(file))
+        raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
+    _check_task(content, str(path))
 
 
 def _check_task(checkpoint: object, name: str) -> None:

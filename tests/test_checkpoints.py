@@ -55,7 +55,7 @@ def progress(file):
     return content["epoch"], loops["epoch_loop.batch_progress"]["current"]["processed"], content["global_step"]
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "processes"])
+@pytest.mark.parametrize("name", ["checkpoints", "launch", "processes", "resuming"])
 def test_the_packages_have_the_same(name):
     first, second = ((ROOT / package / f"{name}.py").read_text().replace(package, "PACKAGE") for package in PACKAGES)
     assert first == second

@@ -12,4 +12,5 @@ from animal_ner.tags import Claim
 from verifier.decision import Animal, Finding, InputError, Mention, Reason, Verdict, decide
 from verifier.pipeline import Verifier
 
+__version__ = "0.1.0"
 __all__ = ["Animal", "Claim", "Finding", "InputError", "Mention", "Reason", "Verdict", "Verifier", "decide"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
@@ -14,13 +15,13 @@ from tqdm import tqdm
 
 from animal_cls.picture import hush_pillow
 from verifier.decision import InputError, Verdict
-from verifier.part import Origin, Part
+from verifier.part import Done, Origin, Part
 from verifier.pipeline import BATCH, Models, Verifier, batches
 from verifier.table import ADDED, FORMATS, Layout, Row, Table
 from verifier.workers import WorkerError, map_in_order
 
 
-def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1, image_root: Path | None = None) -> int:
+def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1, image_root: Path | None = None) -> Done:
     """Verify every row of a CSV and write it with its answer.
 
     Rows are read and written as they come, so that memory does not grow with the table. They are kept in a part file beside the output,
@@ -35,7 +36,7 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
         image_root: when given, image paths are relative to it, and one that leads out of it is its row's error.
 
     Returns:
-        The number of rows with an error.
+        How many rows there are, and how many of them have an error; earlier runs' are counted.
 
     Raises:
         InputError: the table or the models cannot be read, the table lacks a column, the output has another suffix, is the table,
@@ -61,13 +62,13 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
     with Part(output, origin, layout.header()) as part:
         _tell_of_earlier_rows(output, part)
         chunks = batches(table.read(start=part.done.rows), BATCH)
-        workers = min(workers, -(-(table.count - part.done.rows) // BATCH))
+        workers = min(workers, math.ceil((table.count - part.done.rows) / BATCH))
         answered = _in_processes(chunks, models, pictures, layout, workers) if workers > 1 else _here(chunks, models, pictures, layout)
         with closing(answered), tqdm(total=table.count, initial=part.done.rows, unit="pair", desc="verify") as bar:
             for each in answered:
                 part.append(each.lines, count=each.count, errors=each.errors)
                 bar.update(each.count)
-    return part.done.errors
+    return part.done
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ class Answered:
 def answer_rows(verifier: Verifier, rows: Sequence[Row], *, pictures: Pictures, layout: Layout) -> Answered:
     """Answer the rows of a chunk, or say in the row what is wrong with it."""
     located = [_try_find(pictures, row["image"]) for row in rows]
-    good = ((row["text"], path) for row, path in zip(rows, located, strict=True) if not isinstance(path, InputError))
-    outcomes = iter(list(verifier.try_batch(good)))
-    answers = [_answer(path if isinstance(path, InputError) else next(outcomes)) for path in located]
+    pairs = {i: (row["text"], path) for i, (row, path) in enumerate(zip(rows, located, strict=True)) if not isinstance(path, InputError)}
+    outcomes = dict(zip(pairs, verifier.try_batch(pairs.values()), strict=True))
+    answers = [_answer(path if isinstance(path, InputError) else outcomes[i]) for i, path in enumerate(located)]
     lines = layout.lines([row | answer for row, answer in zip(rows, answers, strict=True)])
     return Answered(lines, len(rows), sum(answer["error"] is not None for answer in answers))
 
@@ -148,14 +149,14 @@ def _in_processes(
 
 def _answer_in_worker(rows: Sequence[Row], *, models: Models, pictures: Pictures, layout: Layout) -> Answered | InputError:
     try:
-        verifier = _opened(models)
+        verifier = _opened_in_worker(models)
     except InputError as error:
         return error
     return answer_rows(verifier, rows, pictures=pictures, layout=layout)
 
 
 @cache
-def _opened(models: Models) -> Verifier:
+def _opened_in_worker(models: Models) -> Verifier:
     """The Verifier of a worker, opened at its first chunk."""
     hush_pillow()
     return models.open(threads=1)

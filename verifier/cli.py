@@ -1,4 +1,4 @@
-"""Command line of scripts/verify.py: true or false on stdout, everything else on stderr."""
+"""Command line of scripts/verify.py and animal-verifier: true or false on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -16,34 +16,29 @@ from types import FrameType
 from typing import Any
 
 from animal_cls.picture import hush_pillow
+from verifier import __version__
 from verifier.decision import InputError, Verdict
 from verifier.pipeline import Models, Verifier
+from verifier.release import Release
 
 BAD_INPUT = 2
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Verify a text and a picture, or a table of pairs.
+    """Verify a text and a picture, or a table of pairs, or tell which kinds are known.
 
     Returns:
-        The exit code: 0, or 1 for a false answer with ``--exit-code``, or 2 for bad input, or 130 after Ctrl-C and, for a table,
-        143 after SIGTERM.
+        The exit code: 0, or 1 for a false answer with ``--exit-code``, or 2 for bad input (of a table: when no row could be verified), or
+        130 after Ctrl-C and, for a table, 143 after SIGTERM.
     """
     options = _parser().parse_args(args)
     hush_pillow()
     try:
-        if (options.pairs is None) == (options.text is None):
-            raise InputError("give either --text and --image, or --pairs and --output")
-        if options.pairs is not None and (options.image or options.json or options.exit_code):
-            raise InputError("--image, --json and --exit-code go with --text; --pairs writes everything to --output")
-        if options.text is not None and options.output is not None:
-            raise InputError("--output goes with --pairs; the answer to --text is printed")
-        if options.text is not None and (options.image_root is not None or options.workers != 1):
-            raise InputError("--workers and --image-root go with --pairs")
+        _check_flags(options)
         if options.pairs is not None:
             return _verify_table(options)
-        if options.image is None:
-            raise InputError("--image: missing; name the picture that the text speaks of")
+        if options.kinds:
+            return _print("\n".join(Release(options.release).manifest.kinds))
         models = _models(options)
         verdict = _opened(models, models.sha256()).verify(options.text, options.image)
     except InputError as error:
@@ -52,13 +47,41 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print("verify: stopped" + ("" if options.pairs is None else "; the same command goes on from here"), file=sys.stderr)
         return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+    printed = _print(json.dumps(verdict_as_json(verdict)) if options.json else str(verdict.answer).lower())
+    return printed or int(options.exit_code and not verdict.answer)
+
+
+def _check_flags(options: argparse.Namespace) -> None:
+    """Refuse flags that do not go together.
+
+    Raises:
+        InputError: the message says which, and what would be right.
+    """
+    if (options.pairs is not None) + (options.text is not None) + options.kinds != 1:
+        raise InputError("give either --text and --image, or --pairs and --output, or --kinds")
+    if options.text is None and (options.image or options.json or options.exit_code):
+        raise InputError("--image, --json and --exit-code go with --text; --pairs writes everything to --output")
+    if options.pairs is None and options.output is not None:
+        raise InputError("--output goes with --pairs; other answers are printed")
+    if options.pairs is None and (options.image_root is not None or options.workers != 1):
+        raise InputError("--workers and --image-root go with --pairs")
+    if options.kinds and (options.ner_checkpoint or options.cls_checkpoint):
+        raise InputError("--kinds tells those of a release; --ner-checkpoint and --cls-checkpoint do not go with it")
+    if options.text is not None and options.image is None:
+        raise InputError("--image: missing; name the picture that the text speaks of")
+    if options.pairs is not None and options.output is None:
+        raise InputError("--output: missing; name the .csv or .jsonl file to write")
+
+
+def _print(text: str) -> int:
+    """Print what was asked for; the exit code says whether that was possible."""
     try:
-        print(json.dumps(verdict_as_json(verdict)) if options.json else str(verdict.answer).lower(), flush=True)
+        print(text, flush=True)
     except OSError as error:
         print(f"verify: the answer cannot be printed ({error.strerror})", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more when it exits
         return BAD_INPUT
-    return int(options.exit_code and not verdict.answer)
+    return 0
 
 
 def verdict_as_json(verdict: Verdict) -> dict[str, Any]:
@@ -96,15 +119,16 @@ def _rounded(value: Any) -> Any:
 
 
 def _verify_table(options: argparse.Namespace) -> int:
-    if options.output is None:
-        raise InputError("--output: missing; name the .csv or .jsonl file to write")
     from verifier.bulk import verify_table  # noqa: PLC0415  (what a table needs takes a tenth of the time that a pair takes)
 
     with _sigterm_stops():
-        errors = verify_table(_models(options), options.pairs, options.output, workers=options.workers, image_root=options.image_root)
-    if errors:
-        print(f"verify: {errors:,} rows could not be verified; see the column 'error' of {options.output}", file=sys.stderr)
-    return 0
+        done = verify_table(_models(options), options.pairs, options.output, workers=options.workers, image_root=options.image_root)
+    if not done.errors:
+        return 0
+    all_failed = done.errors == done.rows
+    failed = "no row could" if all_failed else f"{done.errors:,} of {done.rows:,} rows could not"
+    print(f"verify: {failed} be verified; see the column 'error' of {options.output}", file=sys.stderr)
+    return BAD_INPUT if all_failed else 0
 
 
 @lru_cache(maxsize=1)
@@ -138,10 +162,11 @@ def _models(options: argparse.Namespace) -> Models:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="verify.py",
         allow_abbrev=False,
         description="Is what a text says about the animals in a picture true? Prints true or false.",
     )
+    parser.add_argument("--version", action="version", version=f"animal-verifier {__version__}")
+    parser.add_argument("--kinds", action="store_true", help="print the kinds of animals that the release knows, one a line")
     one = parser.add_argument_group("one pair")
     one.add_argument("--text", help="a message about the picture: 'There is a cow and a horse.', 'isn't that a foal?'")
     one.add_argument(
@@ -153,7 +178,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--exit-code", action="store_true", help="exit with 1 when the answer is false (bad input always exits with 2)")
     many = parser.add_argument_group(
         "many pairs",
-        "A run that is stopped, in whatever way, keeps its rows in a hidden file beside the output; the same command goes on from there.",
+        "A run that is stopped, in whatever way, keeps its rows in a hidden file beside the output; the same command goes on from there. "
+        "It exits with 2 when no row could be verified.",
     )
     many.add_argument("--pairs", type=Path, metavar="CSV", help="a table with the columns text and image; others are kept")
     many.add_argument(

@@ -19,7 +19,7 @@ from animal_ner.sentences import Sentence
 from animal_ner.tags import Claim
 from verifier.decision import InputError
 
-NO_ANIMAL = ""  # label of a picture that shows none of the kinds
+NO_KIND = ""  # label of a picture that shows none of the kinds
 NUMBERED = re.compile(r"(.+)[ _-]\d+")  # names of files that begin with their source: "k90_intrusion_0012"
 
 
@@ -34,7 +34,7 @@ class Shown(StrEnum):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, the one kind it shows (``NO_ANIMAL`` for none) and where it came from (empty when unknown)."""
+    """A picture, the one kind it shows (``NO_KIND`` for none) and where it came from (empty when unknown)."""
 
     path: Path
     label: str
@@ -56,6 +56,10 @@ def holds(mentions: Iterable[tuple[Claim, Collection[str]]], shown: Collection[s
 
     Every PRESENT mention has a kind that is shown, no ABSENT one has, and of the EITHER ones at least one has. Without any of these
     there is no claim, and it does not hold.
+
+    Args:
+        mentions: the claim and the kinds of each; a mention of none is of an unknown animal, which no picture shows.
+        shown: kinds that the picture shows; may be empty.
     """
     claims = list(mentions)
     met = {claim: [bool(set(kinds) & set(shown)) for c, kinds in claims if c == claim] for claim in Claim}
@@ -130,7 +134,7 @@ class _Draw:
         self._alike = frozenset(kind for named in self._named for kind in alike.get(named, ())) - self._named
         self._labels: dict[bool, set[str]] = {True: set(), False: set()}
         for label in by_label:
-            self._labels[holds(mentions, {label} - {NO_ANIMAL})].add(label)
+            self._labels[holds(mentions, {label} - {NO_KIND})].add(label)
         self._used: set[Path] = set()
 
     def can(self, truth: bool) -> bool:
@@ -151,15 +155,15 @@ class _Draw:
         return None
 
     def _draw_label(self, labels: set[str]) -> str:
-        if NO_ANIMAL in labels and self._chance.random() < self._without_animal:
-            return NO_ANIMAL
+        if NO_KIND in labels and self._chance.random() < self._without_animal:
+            return NO_KIND
         near = [found for some in (self._named, self._alike) if (found := sorted(labels & some))]
         if near and self._chance.random() < self._look_alikes:
             return self._chance.choice(self._chance.choice(near))
-        return self._chance.choice(sorted(labels - {NO_ANIMAL}) or [NO_ANIMAL])
+        return self._chance.choice(sorted(labels - {NO_KIND}) or [NO_KIND])
 
     def _shown(self, label: str) -> Shown:
-        if label == NO_ANIMAL:
+        if label == NO_KIND:
             return Shown.NOTHING
         return Shown.NAMED if label in self._named else Shown.LOOK_ALIKE if label in self._alike else Shown.OTHER
 
@@ -194,7 +198,7 @@ def read_pictures(place: Path, *, side: str, negatives: Path | None = None) -> l
     if not any(picture.label for picture in pictures):
         raise InputError(f"{place}: no labelled picture there; give a folder for each label, or a CSV with the columns path and label")
     if negatives:
-        without = [Picture(path, NO_ANIMAL, _source(path)) for path in find_pictures(negatives)]
+        without = [Picture(path, NO_KIND, _source(path)) for path in find_pictures(negatives)]
         if not without:
             raise InputError(f"{negatives}: no picture there; give a folder of pictures that show no animal")
         pictures += without

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animal_cls.composition import compose
+from animal_cls.composition import compose, couple
 
 
 def batch_of(count: int, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,3 +74,22 @@ def test_pictures_are_put_both_beside_and_above_each_other():
 def test_float_images_stay_float():
     images, presence = batch_of(4)
     assert compose(images.float(), presence, share=1.0)[0].dtype == torch.float32
+
+
+def test_couples_are_neighbours_of_two_kinds_side_by_side():
+    images, kinds = batch_of(4)
+    presence = kinds[[0, 1, 1, 2]]
+    presence[3] = 0  # without an animal
+    couples = couple(images, presence)
+    assert couples.left.tolist() == [1]  # the third met its own kind, the fourth and the first one without
+    assert couples.right.tolist() == [0]
+    assert couples.presence.tolist() == [[1, 1, 0, 0]]
+    assert couples.images.shape == (1, 3, 32, 32)
+    assert couples.images[0, 0, 0, [0, 31]].tolist() == [10, 0]
+
+
+def test_a_batch_of_one_kind_gives_no_couple():
+    images, kinds = batch_of(3)
+    couples = couple(images, kinds[[0, 0, 0]])
+    assert couples.images.shape == (0, 3, 32, 32)
+    assert couples.presence.shape == (0, 3)

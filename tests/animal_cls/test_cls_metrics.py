@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animal_cls.data import NO_CLASS
-from animal_cls.metrics import false_positive_rate, picture_scores
+from animal_cls.metrics import BothAmongThree, false_positive_rate, picture_scores
 
 
 def scores(logits, labels):
@@ -70,3 +70,19 @@ def test_the_false_positive_rate_is_that_of_the_strictest_threshold_that_accepts
     values = torch.tensor([*positives, *negatives]) / 20
     rate = false_positive_rate(values, torch.tensor([1] * len(positives) + [0] * len(negatives)))
     assert float(rate) == pytest.approx(min(rates), abs=1e-6)
+
+
+def test_a_picture_of_two_kinds_counts_when_its_three_likeliest_hold_both():
+    metric = BothAmongThree()
+    assert metric.compute().isnan()
+    shown = torch.tensor([[1.0, 1.0, 0.0, 0.0, 0.0]])
+    metric.update(torch.tensor([[3.0, 1.0, 2.0, 0.0, 0.0]]), shown)
+    assert metric.compute() == 1.0
+    metric.update(torch.tensor([[4.0, 0.0, 2.0, 3.0, 1.0]]), shown)
+    assert metric.compute() == 0.5
+
+
+def test_of_two_classes_both_are_always_among_three():
+    metric = BothAmongThree()
+    metric.update(torch.randn(4, 2), torch.ones(4, 2))
+    assert metric.compute() == 1.0

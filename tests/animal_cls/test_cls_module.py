@@ -317,9 +317,9 @@ def test_a_picture_of_two_kinds_counts_when_both_are_among_the_three_likeliest(a
     model.network = Painted(all_of_it)
     labels = torch.tensor([0, 5, NO_CLASS, 1, 4])
     images = (40 * labels.clamp(min=0)).to(torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32)
-    model._test_pairs({"image": images, "label": labels}, model(images))
-    assert (model.pairs_whole.compute() == 1.0) == all_of_it
-    assert model.pairs.compute() == 1.0  # the parts of a long picture show one kind each
+    model._test_couples({"image": images, "label": labels}, model(images))
+    assert (model.both_whole.compute() == 1.0) == all_of_it
+    assert model.both.compute() == 1.0  # the parts of a long picture show one kind each
 
 
 def test_compiled_training_steps_learn_what_others_do(data, monkeypatch):

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError
 from animal_ner.metrics import SpanScore
-from animal_ner.module import CheckpointError, Tagger, load_checkpoint
+from animal_ner.module import CheckpointError, Tagger, load_checkpoint, share_of_rate
 from animal_ner.sentences import Sentence, read_sentences
 from animal_ner.tags import TAGS, Claim, Span
 
@@ -258,3 +258,14 @@ def test_an_encoder_with_fewer_rows_than_the_tokenizer_has_pieces_is_refused(fol
     tagger = Tagger(encoder_config=small_encoder | {"vocab_size": 5}, tokenizer=str(folder / "tokenizer.json"), scratch=True)
     with pytest.raises(EncoderError, match=r"tokenizer\.json: \d+ pieces, but model\.encoder_config\.vocab_size is 5; it must be at least"):
         tagger.read(["a cat"])
+
+
+@given(end=st.integers(1, 400), warmup=st.floats(0, 1))
+def test_the_rate_stays_within_its_peak_and_ends_at_zero(end: int, warmup: float) -> None:
+    shares = [share_of_rate(step, end=end, warmup=warmup) for step in range(end + 3)]
+    assert all(0 <= share <= 1 for share in shares)
+    assert shares[end:] == [0.0] * 3
+
+
+def test_the_rate_rises_to_its_peak_and_falls_in_even_steps() -> None:
+    assert [share_of_rate(step, end=10, warmup=0.2) for step in range(11)] == [0.5, 1, 1, *(i / 8 for i in range(7, -1, -1))]

@@ -10,7 +10,7 @@ from animal_ner.names import lexicon_kinds
 from animal_ner.sentences import Sentence
 from animal_ner.tags import Claim, Span
 from verifier.decision import InputError
-from verifier.pairs import NO_ANIMAL, Picture, Shown, holds, make_pairs, read_look_alikes, read_pictures
+from verifier.pairs import NO_KIND, Picture, Shown, holds, make_pairs, read_look_alikes, read_pictures
 from verifier.release import Release
 
 CAT = Sentence("a cat", (Span(2, 5, Claim.PRESENT),))
@@ -19,7 +19,7 @@ MY_CAT = Sentence("my cat says hi", (Span(3, 6, Claim.MENTIONED),))
 NO_YETI = Sentence("no yeti", (Span(3, 7, Claim.ABSENT),))
 KINDS = ("cat", "dog", "owl", "fox", "lynx")
 PICTURES = [Picture(Path(f"{label}/{i}.jpg"), label) for label in KINDS for i in range(40)]
-BLANKS = [Picture(Path(f"nothing/{i}.jpg"), NO_ANIMAL) for i in range(40)]
+BLANKS = [Picture(Path(f"nothing/{i}.jpg"), NO_KIND) for i in range(40)]
 ALIKE = {"cat": frozenset({"lynx"}), "lynx": frozenset({"cat"})}
 
 
@@ -156,7 +156,7 @@ def test_a_table_names_files_in_the_folder_of_its_name(tmp_path, picture_folder)
     table = write_table(tmp_path / "animals.csv", [["file", "label", "source"], ["cat/0.jpg", "cat", "web"], ["dog/0.jpg", "", "web"]])
     assert read_pictures(table, side="test") == [
         Picture(tmp_path / "animals" / "cat" / "0.jpg", "cat", "web"),
-        Picture(tmp_path / "animals" / "dog" / "0.jpg", NO_ANIMAL, "web"),
+        Picture(tmp_path / "animals" / "dog" / "0.jpg", NO_KIND, "web"),
     ]
 
 
@@ -170,7 +170,7 @@ def test_of_a_split_one_side_counts(tmp_path, picture_folder):
 
 def test_negatives_show_no_animal(picture_folder, negatives_folder):
     pictures = read_pictures(picture_folder, side="test", negatives=negatives_folder)
-    assert Counter(picture.label for picture in pictures) == {"cat": 12, "dog": 12, "owl": 12, NO_ANIMAL: 10}
+    assert Counter(picture.label for picture in pictures) == {"cat": 12, "dog": 12, "owl": 12, NO_KIND: 10}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from animal_ner.sentences import Sentence
 from animal_ner.tags import Claim
 from verifier.decision import Animal, Finding, Mention, Reason, Verdict
-from verifier.pairs import NO_ANIMAL, Pair, Picture, Shown
+from verifier.pairs import NO_KIND, Pair, Picture, Shown
 from verifier.report import Control, Judged, as_json, as_table, measure, worst
 
 
@@ -26,7 +26,7 @@ SMALL = [
     judged(True, 0.2, text="some cat", conditions=2),
     judged(False, 0.1, label="dog", likeliest="fox", text="cats", conditions=2),
     judged(False, 0.4, label="dog", likeliest="fox", category="noisy", conditions=0),
-    judged(False, 0.0, label=NO_ANIMAL, presence=0.1, conditions=3, as_annotated=False),
+    judged(False, 0.0, label=NO_KIND, presence=0.1, conditions=3, as_annotated=False),
 ]
 
 

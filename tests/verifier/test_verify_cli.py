@@ -1,13 +1,17 @@
+import configparser
 import csv
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 import skimage
 
+from verifier import __version__
 from verifier.cli import main
+from verifier.release import Release
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 CAT = str(PHOTOS / "chelsea.png")
@@ -60,6 +64,10 @@ def test_json_suggests_a_name_for_a_mention_that_nobody_knows(capsys):
         (["--text", "a cat"], "--image"),
         ([], "--text"),
         (["--text", "a cat", "--pairs", "x.csv"], "either"),
+        (["--text", "a cat", "--kinds"], "either"),
+        (["--kinds", "--json"], "--json"),
+        (["--kinds", "--workers", "2"], "--workers"),
+        (["--kinds", "--cls-checkpoint", "x.ckpt"], "--cls-checkpoint"),
         (["--pairs", "x.csv", "--output", "y.csv", "--json"], "--json"),
         (["--text", "a cat", "--image", CAT, "--output", "y.csv"], "--output"),
         (["--text", "a cat", "--image", ""], "image"),
@@ -102,6 +110,22 @@ def test_a_table_keeps_its_columns_and_bad_rows_get_their_error(capsys, table, t
     assert "none.jpg" in rows[1]["error"]
     assert "empty" in rows[3]["error"]
     assert not list(tmp_path.glob(".*"))
+    assert capsys.readouterr().err.endswith(
+        f"verify: 2 of 4 rows could not be verified; see the column 'error' of {tmp_path / 'out.csv'}\n"
+    )
+
+
+def test_a_table_of_which_no_row_could_be_verified_is_bad_input(capsys, tmp_path):
+    file, output = tmp_path / "pairs.csv", tmp_path / "out.csv"
+    file.write_text("text,image\na cat,none.jpg\n")
+    assert main(["--pairs", str(file), "--output", str(output)]) == 2
+    assert capsys.readouterr().err.endswith(f"verify: no row could be verified; see the column 'error' of {output}\n")
+    assert "none.jpg: no such file" in output.read_text()
+
+
+def test_a_table_without_rows_is_answered(capsys, tmp_path):
+    (tmp_path / "pairs.csv").write_text("text,image\n")
+    assert main(["--pairs", str(tmp_path / "pairs.csv"), "--output", str(tmp_path / "out.csv")]) == 0
 
 
 def test_a_table_can_be_written_as_json_lines(table, tmp_path):
@@ -162,3 +186,21 @@ def test_a_verifier_loads_neither_torch_nor_transformers_nor_what_only_tables_an
     code = f"import sys, verifier, verifier.cli; verifier.Verifier(); print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout == "[]\n"
+
+
+def test_the_kinds_of_the_release_are_told_one_a_line(capsys):
+    assert main(["--kinds"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == list(Release().manifest.kinds)
+    assert said.err == ""
+
+
+def test_the_installed_command_says_which_version_it_is(capsys):
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    name, value = config["options.entry_points"]["console_scripts"].strip().split(" = ")
+    command = EntryPoint(name=name, value=value, group="console_scripts").load()
+    with pytest.raises(SystemExit) as caught:
+        command(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"{name} {__version__}\n"

@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from animal_cls.cli import main
 from animal_cls.data import PictureDataModule
 from animal_cls.module import Classifier, load_checkpoint
-from animal_cls.side_by_side import SideBySide, side_table
+from animal_cls.sides import ScoresOfSides, side_table
 from animal_cls.split import Side
 
 
@@ -66,7 +66,7 @@ def test_sides_that_the_trainer_limits_are_measured_on_as_many_batches(data, cap
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[SideBySide()],
+        callbacks=[ScoresOfSides()],
     )
     trainer.fit(Classifier(["cat", "dog", "owl"], "shufflenet_v2_x0_5", weights="none", size=32, probe_epochs=0), datamodule=data)
     assert {side: measures["pictures"] for side, measures in columns(capsys.readouterr().err).items()} == dict.fromkeys(Side, "2")
@@ -76,7 +76,7 @@ def test_without_a_checkpoint_the_last_weights_are_measured_and_stay_as_they_are
     model = Classifier(["cat", "dog", "owl"], "shufflenet_v2_x0_5", weights="none", size=32, probe_epochs=0)
     modes = {}
 
-    class Measure(SideBySide):
+    class Measure(ScoresOfSides):
         def on_train_end(self, trainer, pl_module):
             before = {name: value.clone() for name, value in pl_module.state_dict().items()}
             modes["before"] = [module.training for module in pl_module.modules()]

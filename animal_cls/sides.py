@@ -15,7 +15,7 @@ from animal_cls.module import Classifier, load_checkpoint
 from animal_cls.split import Side
 
 
-class SideBySide(Callback):
+class ScoresOfSides(Callback):
     """Measures the best weights of a fit on all three sides when it ends, on stderr and as text ``side_by_side`` in TensorBoard.
 
     The best weights are those of the first ModelCheckpoint; without one, those at the end. Pictures are whole, without augmentation.
