@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from animal_cls.calibration import Calibration
 from verifier import Claim, InputError, Mention, Reason, Verdict, decide
-from verifier.decision import conditions, weigh
+from verifier.decision import UNKNOWN, conditions, weigh, weigh_all
 from verifier.pairs import holds
 
 KINDS = ("cat", "cow", "dog", "duck", "horse", "owl")
@@ -90,7 +90,9 @@ def test_every_reason_has_a_sentence_for_people():
     assert all(reason.sentence.endswith(".") for reason in Reason)
 
 
-claims = st.lists(st.builds(mention, st.sampled_from(Claim), st.sampled_from(KINDS)), max_size=5)
+known = st.builds(mention, st.sampled_from(Claim), st.sampled_from(KINDS))
+unknown = st.builds(mention, st.sampled_from(Claim))
+claims = st.lists(known | unknown, max_size=5)
 
 
 @given(claims, st.sets(st.sampled_from(KINDS)))
@@ -124,13 +126,60 @@ presences = st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS})
 
 @given(kinds, kinds, presences)
 def test_a_group_is_never_less_likely_than_a_part_of_it(part, rest, presence):
-    assert weigh(part, presence, ASKED) <= weigh(part | rest, presence, ASKED)
+    weights = weigh_all([], presence, asked=ASKED, threshold=0.5)
+    assert weigh(part, weights) <= weigh(part | rest, weights)
 
 
-@given(presences, st.floats(0.01, 0.99))
-def test_one_of_two_answers_follows_from_a_claim_and_its_denial(presence, threshold):
-    claim, denial = (decide(mentions=[m("cat")], presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5) for m in (present, absent))
+@given(presences, st.sampled_from([["cat"], []]), st.floats(0.01, 0.99))
+def test_one_of_two_answers_follows_from_a_claim_and_its_denial(presence, named, threshold):
+    claim, denial = (
+        decide(mentions=[m(*named)], presence=presence, asked=ASKED, threshold=threshold, seen_from=0.5) for m in (present, absent)
+    )
     assert claim.probability + denial.probability == pytest.approx(1.0)
+
+
+def probability(mentions: list[Mention], *shown: str) -> float:
+    return verdict(mentions, *shown).probability
+
+
+@pytest.mark.parametrize(
+    ("mentions", "shown", "lowest", "highest"),
+    [
+        ([present()], [], 0.4, 0.5),
+        ([present()], ["dog"], 0.0, 0.02),
+        ([absent()], [], 0.5, 0.6),
+        ([absent()], ["dog"], 0.98, 1.0),
+        ([either(), either()], [], 0.4, 0.5),
+        ([either(), either("cat")], [], 0.4, 0.5),
+        ([either(), either("cat")], ["dog"], 0.0, 0.05),
+        ([either(), either("cat")], ["cat"], 0.98, 1.0),
+        ([present("cat"), present()], ["cat"], 0.4, 0.5),
+        ([present("cat"), present()], ["dog"], 0.0, 0.05),
+        ([present("cat"), present()], ["cat", "dog"], 0.0, 0.02),
+        ([present("cat"), absent()], ["cat"], 0.97, 1.0),
+        ([absent("cat"), present()], ["cat"], 0.0, 0.02),
+        ([absent("cat"), present()], [], 0.4, 0.5),
+    ],
+)
+def test_an_unknown_animal_is_the_likelier_the_less_is_seen(mentions, shown, lowest, highest):
+    assert lowest <= probability(mentions, *shown) <= highest
+
+
+@given(presences, st.floats(0.01, 0.99), st.floats(0, 1))
+def test_an_unknown_animal_is_no_likelier_when_more_is_seen(presence, threshold, more):
+    rule = partial(decide, mentions=[present()], asked=ASKED, threshold=threshold, seen_from=0.5)
+    seen = presence | {"cat": max(presence["cat"], more)}
+    assert rule(presence=seen).probability <= rule(presence=presence).probability < threshold
+
+
+@given(st.lists(known, min_size=1, max_size=4), st.lists(unknown, max_size=3), presences, st.floats(0.01, 0.99))
+def test_denied_and_alternative_unknown_animals_leave_the_answer_to_the_known_ones(mentions, more, presence, threshold):
+    either_known = any(m.claim is Claim.EITHER for m in mentions)
+    leaving = [m for m in more if m.claim in (Claim.ABSENT, Claim.MENTIONED) or (m.claim is Claim.EITHER and either_known)]
+    rule = partial(decide, presence=presence, asked=ASKED, threshold=threshold, seen_from=0.5)
+    without, beside = rule(mentions=mentions), rule(mentions=mentions + leaving)
+    if without.reason is not Reason.NO_CLAIM:
+        assert beside.answer == without.answer
 
 
 @pytest.mark.parametrize(
@@ -141,6 +190,8 @@ def test_one_of_two_answers_follows_from_a_claim_and_its_denial(presence, thresh
         ([present(*BIRDS), present("owl")], [{"owl"}], set()),
         ([either("cow"), either("horse"), present("cat")], [{"cat"}, {"cow", "horse"}], set()),
         ([mention(Claim.MENTIONED, "cat")], [], set()),
+        ([present("cat"), present(), present(), absent()], [{"cat"}, {UNKNOWN}], set()),
+        ([either("cow"), either()], [{"cow", UNKNOWN}], set()),
     ],
 )
 def test_conditions_are_what_a_text_asks_of_a_picture_each_once(mentions, wanted, denied):
