@@ -10,6 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from animal_cls.calibration import Calibration, log_odds
+from animal_ner.names import fold, singulars
 from animal_ner.tags import Claim
 
 UNKNOWN = ""  # among the kinds that a text speaks of: any animal outside the vocabulary
@@ -61,9 +62,9 @@ class Finding:
     """What a picture says of one mention.
 
     Attributes:
-        holds: whether what the mention claims holds; None if it claims nothing. In a false answer to a claim at least the least likely
-            one does not hold, even if each of several seems likely enough by itself.
-        probability: that it holds, 0..1, alternatives taken together; None if it claims nothing. An animal outside the vocabulary never
+        holds: whether what the mention claims holds; None if it claims nothing that can be told. In a false answer to a claim at least the
+            least likely one does not hold, even if each of several seems likely enough by itself.
+        probability: that it holds, 0..1, alternatives taken together; None where ``holds`` is. An animal outside the vocabulary never
             gets enough to be confirmed, nor so much that its denial fails.
         likeliest: of the kinds that the mention may mean, the likeliest one in the picture; None for an animal outside the vocabulary.
         instead: animals seen in place of the one that should be in the picture and is not, likeliest first.
@@ -136,7 +137,8 @@ def decide(
 
     PRESENT mentions must all be shown, ABSENT ones must all be missing, and of the EITHER ones at least one must be shown. Kinds are
     taken as independent given the picture, so that the probabilities of these conditions multiply; a condition that another one
-    implies counts once, and a kind that is denied satisfies nothing. An animal outside the vocabulary cannot be seen, only guessed at
+    implies counts once, and a kind that is denied satisfies nothing. Sorts of one kind are not told apart, so that "a hen, not a rooster"
+    asks for a chicken and no more. An animal outside the vocabulary cannot be seen, only guessed at
     (``weigh_all``): it makes an answer less sure, and no answer depends on how likely it is.
 
     Args:
@@ -198,7 +200,8 @@ def conditions(mentions: Sequence[Mention]) -> tuple[frozenset[frozenset[str]], 
     """What a text asks of a picture.
 
     Args:
-        mentions: what the text says, in reading order.
+        mentions: what the text says, in reading order. An ABSENT one is no condition if a PRESENT one has the same kinds by another name,
+            "a horse but no foal": taken at its word it would deny what the text says is there, and what it means is a sort of it.
 
     Returns:
         Sets of kinds of each of which the picture must show one, and the kinds of which it must show none. A set that holds another
@@ -208,7 +211,8 @@ def conditions(mentions: Sequence[Mention]) -> tuple[frozenset[frozenset[str]], 
     wanted = {_meant(mention) for mention in _claimed(mentions, Claim.PRESENT)}
     if either := _claimed(mentions, Claim.EITHER):
         wanted.add(frozenset().union(*map(_meant, either)))
-    denied = frozenset(kind for mention in _claimed(mentions, Claim.ABSENT) for kind in mention.kinds)
+    denials = [mention for mention in _claimed(mentions, Claim.ABSENT) if not _denies_a_sort(mention, mentions)]
+    denied = frozenset(kind for mention in denials for kind in mention.kinds)
     return frozenset(kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)), denied
 
 
@@ -258,7 +262,10 @@ def _find(
     """What a picture says of each mention, given the animals seen in it and the answer to all mentions together."""
     alternatives = frozenset().union(*map(_meant, _claimed(mentions, Claim.EITHER)))
     meant = [alternatives if mention.claim is Claim.EITHER else _meant(mention) for mention in mentions]
-    probabilities = [_holds(mention.claim, weigh(kinds, weights)) for mention, kinds in zip(mentions, meant, strict=True)]
+    probabilities = [
+        None if mention.claim is Claim.ABSENT and _denies_a_sort(mention, mentions) else _holds(mention.claim, weigh(kinds, weights))
+        for mention, kinds in zip(mentions, meant, strict=True)
+    ]
     no_reason = [mention.claim is Claim.ABSENT and _is_unknown(mention) for mention in mentions]
     weakest = min((p for p, none in zip(probabilities, no_reason, strict=True) if p is not None and not none), default=1.0)
     findings = []
@@ -268,6 +275,17 @@ def _find(
         instead = tuple(animal for animal in seen if missed and animal.kind not in kinds)
         findings.append(Finding(holds, probability, next(iter(_likeliest(mention.kinds, presence)), None), instead))
     return tuple(findings)
+
+
+def _denies_a_sort(denial: Mention, mentions: Sequence[Mention]) -> bool:
+    """Whether a denied animal is, by its kinds, one that the text says is there, and by its name another."""
+    there = [mention for mention in _claimed(mentions, Claim.PRESENT) if mention.kinds and mention.kinds == denial.kinds]
+    return bool(there) and not any(_same_name(denial.text, mention.text) for mention in there)
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether two names are the same but for case and number."""
+    return not set(singulars(fold(one))).isdisjoint(singulars(fold(other)))
 
 
 def _meant(mention: Mention) -> frozenset[str]:

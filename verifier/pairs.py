@@ -55,7 +55,8 @@ def holds(mentions: Iterable[tuple[Claim, Collection[str]]], shown: Collection[s
     """Whether annotated mentions are true of a picture that shows some kinds: the rule of the annotation guideline.
 
     Every PRESENT mention has a kind that is shown, no ABSENT one has, and of the EITHER ones at least one has. Without any of these
-    there is no claim, and it does not hold.
+    there is no claim, and it does not hold. This is the rule taken mechanically, by which annotated texts are measured. The decision
+    departs from it in one case, and is then counted as wrong: a denied sort of what is there ("a hen, not a rooster") holds for it.
     """
     claims = list(mentions)
     met = {claim: [bool(set(kinds) & set(shown)) for c, kinds in claims if c == claim] for claim in Claim}

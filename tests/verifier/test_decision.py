@@ -13,17 +13,19 @@ KINDS = ("cat", "cow", "dog", "duck", "horse", "owl")
 BIRDS = ("duck", "owl")
 ASKED = Calibration(scale=1.0, shift=1.5)
 
-
-def mention(claim: Claim, *kinds: str) -> Mention:
-    return Mention("x", 0, 1, claim, kinds)
+presences = st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS})
 
 
-def present(*kinds: str) -> Mention:
-    return mention(Claim.PRESENT, *kinds)
+def mention(claim: Claim, *kinds: str, name: str = "x") -> Mention:
+    return Mention(name, 0, 1, claim, kinds)
 
 
-def absent(*kinds: str) -> Mention:
-    return mention(Claim.ABSENT, *kinds)
+def present(*kinds: str, name: str = "x") -> Mention:
+    return mention(Claim.PRESENT, *kinds, name=name)
+
+
+def absent(*kinds: str, name: str = "x") -> Mention:
+    return mention(Claim.ABSENT, *kinds, name=name)
 
 
 def either(*kinds: str) -> Mention:
@@ -69,6 +71,36 @@ def test_the_answer_follows_the_claims(mentions, shown, answer, reason):
     result = verdict(mentions, *shown)
     assert (result.answer, result.reason) == (answer, reason)
     assert (result.probability >= 0.5) == answer
+
+
+@pytest.mark.parametrize(
+    ("mentions", "answer"),
+    [
+        ([present("duck", name="duck"), absent("duck", name="drake")], True),
+        ([absent("cat", name="kittens"), present("cat", name="cat"), present("duck", name="duck")], True),
+        ([present("duck", name="duck"), absent("duck", name="Ducks")], False),
+        ([present("duck", name="duck"), present("duck", name="drake"), absent("duck", name="drakes")], False),
+        ([present("duck", name="duck"), absent(*BIRDS, name="bird")], False),
+        ([present(*BIRDS, name="bird"), absent("duck", name="duck")], False),
+        ([present("duck", name="duck"), absent("duck", name="drake"), absent("cat", name="cat")], False),
+        ([absent("duck", name="drake")], False),
+        ([mention(Claim.MENTIONED, "duck", name="duck"), absent("duck", name="drake")], False),
+    ],
+)
+def test_a_denied_sort_of_an_animal_that_the_text_says_is_there_is_no_condition(mentions, answer):
+    assert verdict(mentions, "duck", "cat").answer == answer
+
+
+@given(st.lists(st.sampled_from(["hen", "hens", "rooster"]), min_size=1, max_size=3), st.data())
+def test_where_all_names_differ_a_denied_sort_changes_nothing(names, data):
+    presence = data.draw(presences)
+    claimed = [present("duck", name=name) for name in names]
+    rule = partial(decide, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
+    assert rule(mentions=[*claimed, absent("duck", name="chick")]).probability == rule(mentions=claimed).probability
+
+
+def test_a_denied_sort_is_found_neither_to_hold_nor_to_fail():
+    assert [each.holds for each in verdict([present("duck", name="duck"), absent("duck", name="drake")], "duck").findings] == [True, None]
 
 
 def test_the_same_condition_twice_counts_once():
@@ -121,7 +153,6 @@ def test_any_presences_give_a_probability_and_an_answer_that_the_threshold_expla
 
 
 kinds = st.sets(st.sampled_from(KINDS))
-presences = st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS})
 
 
 @given(kinds, kinds, presences)
