@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
-from itertools import permutations
 from pathlib import Path
 
 from animal_cls.cells import plain_cell
@@ -163,16 +161,6 @@ class _Draw:
         if label == NO_ANIMAL:
             return Shown.NOTHING
         return Shown.NAMED if label in self._named else Shown.LOOK_ALIKE if label in self._alike else Shown.OTHER
-
-
-def read_look_alikes() -> dict[str, frozenset[str]]:
-    """For each kind of ``lookalikes.tsv`` those that it is taken for."""
-    alike: dict[str, set[str]] = defaultdict(set)
-    for line in resources.files("verifier").joinpath("lookalikes.tsv").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            for kind, other in permutations(line.split("\t")[1].split(), 2):
-                alike[kind].add(other)
-    return {kind: frozenset(others) for kind, others in alike.items()}
 
 
 def read_pictures(place: Path, *, side: str, negatives: Path | None = None) -> list[Picture]:

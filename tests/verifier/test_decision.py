@@ -12,8 +12,7 @@ from verifier.pairs import holds
 KINDS = ("cat", "cow", "dog", "duck", "horse", "owl")
 BIRDS = ("duck", "owl")
 ASKED = Calibration(scale=1.0, shift=1.5)
-
-presences = st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS})
+ALIKE = {"cow": {"horse"}, "horse": {"cow"}, "duck": {"goose", "owl"}, "owl": {"duck"}}
 
 
 def mention(claim: Claim, *kinds: str, name: str = "x") -> Mention:
@@ -30,6 +29,12 @@ def absent(*kinds: str, name: str = "x") -> Mention:
 
 def either(*kinds: str) -> Mention:
     return mention(Claim.EITHER, *kinds)
+
+
+known = st.builds(mention, st.sampled_from(Claim), st.sampled_from(KINDS))
+unknown = st.builds(mention, st.sampled_from(Claim))
+claims = st.lists(known | unknown, max_size=5)
+presences = st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS})
 
 
 def verdict(mentions: list[Mention], *shown: str) -> Verdict:
@@ -103,6 +108,40 @@ def test_a_denied_sort_is_found_neither_to_hold_nor_to_fail():
     assert [each.holds for each in verdict([present("duck", name="duck"), absent("duck", name="drake")], "duck").findings] == [True, None]
 
 
+@pytest.mark.parametrize(
+    ("mentions", "cow", "horse", "answer"),
+    [
+        ([present("cow"), present("horse")], 0.92, 0.7, False),
+        ([present("cow"), present("horse")], 0.7, 0.92, False),
+        ([present("cow"), present("horse")], 0.98, 0.97, True),
+        ([present("cow"), absent("horse")], 0.92, 0.7, True),
+        ([present("cow"), absent("horse")], 0.7, 0.92, False),
+        ([present("cow"), absent("horse")], 0.98, 0.97, False),
+        ([either("cow"), either("horse")], 0.7, 0.92, True),
+        ([absent("cow"), absent("horse")], 0.3, 0.2, False),
+        ([present("cow"), mention(Claim.MENTIONED, "horse")], 0.7, 0.92, True),
+        ([present("cow", "dog"), present("horse")], 0.7, 0.92, False),
+        ([present("cow", "horse", name="livestock"), absent("horse")], 0.92, 0.3, False),
+    ],
+)
+def test_of_look_alikes_that_are_set_against_each_other_the_weaker_must_be_seen_plainly(mentions, cow, horse, answer):
+    presence = dict.fromkeys(KINDS, 0.01) | {"cow": cow, "horse": horse}
+    assert decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5, alike=ALIKE).answer == answer
+
+
+@given(claims, presences)
+def test_a_text_that_speaks_of_one_of_two_look_alikes_is_answered_as_if_there_were_none(mentions, presence):
+    alone = [each for each in mentions if not {"horse", "owl"} & set(each.kinds)]
+    rule = partial(decide, mentions=alone, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
+    assert rule(alike=ALIKE) == rule()
+
+
+@given(presences, st.permutations(["cow", "horse"]))
+def test_look_alikes_are_never_surer_both_there_than_if_they_looked_different(presence, kinds):
+    rule = partial(decide, mentions=[present(kind) for kind in kinds], presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
+    assert rule(alike=ALIKE).probability <= rule().probability
+
+
 def test_the_same_condition_twice_counts_once():
     once, twice = verdict([present("cat")], "cat"), verdict([present("cat"), present("cat")], "cat")
     assert twice.probability == once.probability
@@ -122,15 +161,10 @@ def test_every_reason_has_a_sentence_for_people():
     assert all(reason.sentence.endswith(".") for reason in Reason)
 
 
-known = st.builds(mention, st.sampled_from(Claim), st.sampled_from(KINDS))
-unknown = st.builds(mention, st.sampled_from(Claim))
-claims = st.lists(known | unknown, max_size=5)
-
-
 @given(claims, st.sets(st.sampled_from(KINDS)))
 def test_with_certain_presences_the_answer_is_the_truth_rule_of_the_guideline(mentions, shown):
     presence = {kind: float(kind in shown) for kind in KINDS}
-    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
+    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5, alike=ALIKE)
     assert result.answer == holds([(m.claim, m.kinds) for m in mentions], shown)
 
 
@@ -157,7 +191,7 @@ kinds = st.sets(st.sampled_from(KINDS))
 
 @given(kinds, kinds, presences)
 def test_a_group_is_never_less_likely_than_a_part_of_it(part, rest, presence):
-    weights = weigh_all([], presence, asked=ASKED, threshold=0.5)
+    weights = weigh_all([], frozenset(), presence, asked=ASKED, alike={}, threshold=0.5)
     assert weigh(part, weights) <= weigh(part | rest, weights)
 
 
