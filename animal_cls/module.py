@@ -280,7 +280,7 @@ class Classifier(LightningModule):
         return {"optimizer": scheduler.optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def schedule(self, steps: int) -> LambdaLR:
-        """AdamW whose rates rise linearly and then fall along a cosine, over some steps; the head's is ``HEAD_RATE`` times the backbone's."""
+        """AdamW whose rates rise linearly, then fall along a cosine; the head's is ``HEAD_RATE`` times the backbone's."""
         hparams = self.hparams
         body, head = self._learning_parameters()
         groups = [

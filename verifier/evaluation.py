@@ -20,7 +20,8 @@ from animal_ner.sentences import SentenceError, read_sentences
 from animal_ner.tags import Claim, Span
 from verifier.cli import BAD_INPUT, verdict_as_json
 from verifier.decision import InputError, Reading, Reason, conditions, decide
-from verifier.pairs import Pair, make_pairs, read_look_alikes, read_pictures
+from verifier.lookalikes import read_look_alikes
+from verifier.pairs import Pair, make_pairs, read_pictures
 from verifier.pipeline import Verifier
 from verifier.release import Manifest, Release
 from verifier.report import Control, Judged, Report, arrays, as_json, as_table, measure, worst
@@ -41,7 +42,7 @@ def judge(pair: Pair, reading: Reading, presence: Mapping[str, float], manifest:
         manifest: of the release.
     """
     mentions = reading.mentions
-    rule = partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from)
+    rule = partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from, alike=read_look_alikes())
     verdict = rule(mentions=mentions, presence=presence, certainty=reading.certainty)
     wanted, denied = conditions(mentions)
     settled = verdict.reason in (Reason.NO_CLAIM, Reason.UNKNOWN_ANIMAL)

@@ -21,6 +21,7 @@ from animal_ner.tags import Span
 from animal_ner.text import TextError, check_text
 from animal_ner.tokens import Tagging
 from verifier.decision import InputError, Mention, Reading, Verdict, decide
+from verifier.lookalikes import read_look_alikes
 from verifier.release import MANIFEST, Release, digest
 from verifier.runtime import Looker, OnnxLooker, OnnxReader, Reader, as_presence
 
@@ -245,6 +246,7 @@ class Verifier:
             threshold=manifest.threshold,
             seen_from=manifest.seen_from,
             certainty=reading.certainty,
+            alike=read_look_alikes(),
         )
 
 

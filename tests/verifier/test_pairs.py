@@ -10,7 +10,8 @@ from animal_ner.names import lexicon_kinds
 from animal_ner.sentences import Sentence
 from animal_ner.tags import Claim, Span
 from verifier.decision import InputError
-from verifier.pairs import NO_KIND, Picture, Shown, holds, make_pairs, read_look_alikes, read_pictures
+from verifier.lookalikes import read_look_alikes
+from verifier.pairs import NO_KIND, Picture, Shown, holds, make_pairs, read_pictures
 from verifier.release import Release
 
 CAT = Sentence("a cat", (Span(2, 5, Claim.PRESENT),))
