@@ -366,12 +366,14 @@ def _soak(count: int, folder: Path, release: Path | None, *, seconds: float) -> 
         ask(texts[0], file, release=release)  # opens the models and imports what reads each format
     begun, done, samples = time.monotonic(), 0, [(0, _resident())]
     print(f"  verdicts   seconds        MB\n{0:10,}{0:10,}{samples[0][1]:10,.1f}", flush=True)
-    while done < count and time.monotonic() < begun + seconds:
-        ask(chance.choice(texts), chance.choice(files), release=release)
-        done += 1
-        if done * SAMPLES // count > (done - 1) * SAMPLES // count:
-            samples.append((done, _resident()))
-            print(f"{done:10,}{time.monotonic() - begun:10,.0f}{samples[-1][1]:10,.1f}", flush=True)
+    while len(samples) <= SAMPLES:
+        passed = time.monotonic() - begun
+        if SAMPLES * max(done / count, passed / max(seconds, 1e-9)) < len(samples):
+            ask(chance.choice(texts), chance.choice(files), release=release)
+            done += 1
+            continue
+        samples.append((done, _resident()))
+        print(f"{done:10,}{passed:10,.0f}{samples[-1][1]:10,.1f}", flush=True)
     verdicts, memory = zip(*samples, strict=True)
     growth = grew(memory)
     print(f"{done:,} verdicts; after the first fifth memory grew by {growth:.1%} (at most {GROWTH:.0%} is flat),", end=" ")
