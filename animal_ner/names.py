@@ -12,7 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -96,6 +96,21 @@ class Names:
         """Whether a name, or an ending of it, is that of an animal, within the vocabulary or outside it; misspelt ones are not."""
         name = name[-LONGEST:]
         return bool(self._meaning(fold(name)) or self._meaning(fold(split_camel_case(name))))
+
+    def without_own_name(self, name: str) -> str:
+        """A name without capitalised words at its end that nobody knows, the animal's own name, if it is listed without them.
+
+        Example:
+            >>> names = Names(["cat", "dog"])
+            >>> [names.without_own_name(name) for name in ("golden retriever Max", "cat Mr. Whiskers", "Siberian Husky", "glorp Bob")]
+            ['golden retriever', 'cat', 'Siberian Husky', 'glorp Bob']
+        """
+        if len(name) > LONGEST or self.is_listed(name) or self.kinds(name):
+            return name
+        words = list(re.finditer(r"\S+", name))
+        own = list(takewhile(lambda word: word[0][0].isupper(), reversed(words)))
+        without = (name[: word.start()].rstrip() for word in own)
+        return next(filter(self.is_listed, without), name)
 
     def suggestion(self, name: str) -> str:
         """Everyday name nearest to one that leads nowhere; "" when it leads to kinds, is listed, or nothing is near.

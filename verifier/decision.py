@@ -238,10 +238,9 @@ def weigh_all(
     pairs of look-alikes side by side, 71% are confirmed (90% without this), and of 1,418 that name the one animal of a picture and a
     look-alike, 0.8% (5.3%). Whether it was one view of a picture that showed both, or two, is not known here.
 
-    Of a kind that a text names, about every second is there. So an unknown animal (``UNKNOWN``) gets half of what the likeliest known
-    kind leaves, to be exact so large a part that neither its claim is confirmed by it nor its denial fails: the threshold, or what is
-    above it, whichever is less. Kinds that the text says are there beside an unknown one leave all: "a cat and a mouse" speaks of two
-    animals, and a cat that is seen says nothing of the mouse.
+    Of the kinds that a text names, about every second is there. So of what the likeliest known kind leaves, an unknown animal
+    (``UNKNOWN``) gets about half: the largest part with which neither its claim is confirmed nor its denial fails. A known kind that the
+    text says is there beside it takes nothing from it: "a cat and a mouse" are two, and a cat that is seen says nothing of the mouse.
 
     Args:
         wanted: sets of kinds of each of which one must be shown, as ``conditions`` gives them.
@@ -256,7 +255,8 @@ def weigh_all(
     weights = dict(zip(presence, asked.presence(evidence).tolist(), strict=True))
     beside = frozenset().union(*wanted) if {UNKNOWN} in wanted else frozenset()
     likeliest = max((weight for kind, weight in weights.items() if kind not in beside), default=0.0)
-    return weights | {UNKNOWN: min(threshold, 1.0 - threshold) * (1.0 - likeliest)}
+    half = min(math.nextafter(threshold, 0.0), 1.0 - threshold)
+    return weights | {UNKNOWN: half * (1.0 - likeliest)}
 
 
 def _outdone(conditions: Iterable[frozenset[str]], presence: Mapping[str, float], alike: Mapping[str, Collection[str]]) -> set[str]:

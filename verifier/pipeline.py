@@ -17,11 +17,11 @@ from animal_cls.picture import PictureError, PictureSource, Pixels
 from animal_cls.views import load_views
 from animal_ner.language import ENGLISH, is_foreign
 from animal_ner.names import Names
-from animal_ner.tags import Span
 from animal_ner.text import TextError, check_text
 from animal_ner.tokens import Tagging
 from verifier.decision import InputError, Mention, Reading, Verdict, decide
 from verifier.lookalikes import read_look_alikes
+from verifier.mentions import find_mentions
 from verifier.release import MANIFEST, Release, digest
 from verifier.runtime import Looker, OnnxLooker, OnnxReader, Reader, as_presence
 
@@ -218,24 +218,7 @@ class Verifier:
 
     def _reading(self, text: str, tagging: Tagging) -> Reading:
         certainty = float(self._manifest.reading.presence(log_odds(np.array(tagging.sureness))))
-        return Reading(self._mentions(text, tagging.spans), certainty)
-
-    def _mentions(self, text: str, spans: Sequence[Span]) -> tuple[Mention, ...]:
-        """Spans as mentions, their names led to kinds."""
-        mentions: list[Mention] = []
-        for span in spans:
-            name = text[span.start : span.end]
-            kinds, suggestion = tuple(sorted(self._names.kinds(name))), self._names.suggestion(name)
-            mention = Mention(name, span.start, span.end, span.claim, kinds, suggestion)
-            if mentions and mention.kinds and self._describes(mentions[-1], mention, text):
-                mentions.pop()
-            mentions.append(mention)
-        return tuple(mentions)
-
-    def _describes(self, before: Mention, mention: Mention, text: str) -> bool:
-        """Whether what was read as a mention is but an adjective of the next one: "fluffy" in "fluffy cat"."""
-        adjacent = not text[before.end : mention.start].strip(" -")
-        return adjacent and before.claim == mention.claim and not self._names.is_listed(before.text)
+        return Reading(find_mentions(text, tagging.spans, self._names), certainty)
 
     def _decide(self, reading: Reading, presence: dict[str, float]) -> Verdict:
         manifest = self._manifest

@@ -31,7 +31,9 @@ def either(*kinds: str) -> Mention:
     return mention(Claim.EITHER, *kinds)
 
 
-known = st.builds(mention, st.sampled_from(Claim), st.sampled_from(KINDS))
+known = st.builds(
+    lambda claim, named: mention(claim, *named), st.sampled_from(Claim), st.sampled_from([*([k] for k in KINDS), BIRDS, KINDS])
+)
 unknown = st.builds(mention, st.sampled_from(Claim))
 claims = st.lists(known | unknown, max_size=5)
 presences = st.fixed_dictionaries({kind: st.floats(0, 1) for kind in KINDS})
@@ -224,6 +226,7 @@ def probability(mentions: list[Mention], *shown: str) -> float:
         ([present("cat"), absent()], ["cat"], 0.97, 1.0),
         ([absent("cat"), present()], ["cat"], 0.0, 0.02),
         ([absent("cat"), present()], [], 0.4, 0.5),
+        ([present(*KINDS), present()], ["cat"], 0.4, 0.5),
     ],
 )
 def test_an_unknown_animal_is_the_likelier_the_less_is_seen(mentions, shown, lowest, highest):
@@ -303,14 +306,15 @@ def test_of_conditions_that_only_fall_short_together_the_weakest_fails():
 
 @given(claims, presences, st.floats(0.01, 1))
 def test_an_answer_is_true_exactly_if_every_claim_holds(mentions, presence, threshold):
-    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=threshold, seen_from=0.5)
+    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=threshold, seen_from=0.5, alike=ALIKE)
     claimed = [each for each in result.findings if each.holds is not None]
     assert len(result.findings) == len(mentions)
     assert result.answer == (all(each.holds for each in claimed) and bool(claimed))
+    assert not any(each.holds for m, each in zip(mentions, result.findings, strict=True) if m.claim is Claim.PRESENT and not m.kinds)
 
 
 @given(claims, presences)
 def test_a_denied_animal_is_the_reason_only_if_its_mention_fails(mentions, presence):
-    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
+    result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5, alike=ALIKE)
     if result.reason is Reason.DENIED_ANIMAL_SEEN:
         assert any(m.claim is Claim.ABSENT and not each.holds for m, each in zip(mentions, result.findings, strict=True))
