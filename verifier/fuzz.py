@@ -338,7 +338,7 @@ def _look_for_new_lines(corpus: _Corpus, put: Callable[[bytes], str], *options: 
 
     def put_in_time(content: bytes) -> None:
         put(content)
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or os.getppid() != parent:  # which may have been killed
             os._exit(0)  # as libFuzzer would end it, ONNX Runtime's threads abort
 
     for seed in corpus.seeds[:SEEN]:
@@ -347,7 +347,7 @@ def _look_for_new_lines(corpus: _Corpus, put: Callable[[bytes], str], *options: 
     for each in gc.get_objects():
         if isinstance(each, FunctionType) and (each.__module__ or "").partition(".")[0] in GUIDING and each.__module__ != __name__:
             atheris.instrument_func(each)
-    deadline = time.monotonic() + seconds
+    parent, deadline = os.getppid(), time.monotonic() + seconds
     atheris.Setup([sys.argv[0], f"-timeout={HUNG}", "-rss_limit_mb=8192", *options], put_in_time, custom_mutator=mutate)
     atheris.Fuzz()
     raise SystemExit
