@@ -54,6 +54,9 @@ PACKAGED = {
 }
 
 
+DEQUANTIZED = "_DequantizeLinear_Output"  # how onnxruntime goes on with the name of weights that it stores as int8
+
+
 class WeightsError(ValueError):
     """Weights that cannot be had or do not fit; the message names them and says what would be right."""
 
@@ -208,9 +211,14 @@ def _downloaded(backbone: str) -> dict[str, Tensor]:
 
 
 def _read_onnx(path: Path) -> dict[str, Tensor]:
-    """The initializers of an exported classifier under their torch names, as float32."""
+    """The weights of an exported classifier under their torch names, as float32; those of int8 are what they stand for."""
     graph = onnx.load(path).graph
     tensors = {item.name: torch.from_numpy(numpy_helper.to_array(item).copy()) for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in tensors:
+            values, scale, zero = (tensors[name].double() for name in node.input)
+            each = (-1, *[1] * (values.ndim - 1))  # output channel, the first dimension, has its own
+            tensors[node.output[0].removesuffix(DEQUANTIZED)] = (values - zero.view(each)) * scale.view(each)
     return {name.removeprefix("network."): value.float() for name, value in tensors.items() if value.is_floating_point()}
 
 
