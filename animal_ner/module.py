@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForTokenClassification
 
 from animal_ner.data import SentenceDataModule
-from animal_ner.encoder import EncoderError, find_encoder, find_tokenizer
+from animal_ner.encoder import EncoderError, find_encoder
 from animal_ner.metrics import SpanScore
 from animal_ner.names import fold
 from animal_ner.order import seed_of
@@ -51,8 +51,7 @@ class Tagger(LightningModule):
             checkpoint is loaded.
         encoder_config: the encoder's configuration, as in its config.json; filled in by the module and kept in checkpoints. Given by
             hand, with ``scratch`` and ``tokenizer``, it describes an encoder of random weights that needs no files.
-        tokenizer: tokenizer.json for an ``encoder_config`` given by hand, or ``release``: that of the tagger that ships with the verifier.
-            Read when a fit begins from scratch.
+        tokenizer: tokenizer.json for an ``encoder_config`` given by hand, such as that of a release. Read when a fit begins from scratch.
         window: most pieces of a text that are read at once, up to what the encoder has positions for; longer texts are read in
             overlapping windows.
         rate: peak learning rate of the encoder, above 0.
@@ -267,11 +266,10 @@ class Tagger(LightningModule):
         if self.tokenizer is None:
             if self.hparams["tokenizer"] is None:
                 raise CheckpointError("this tagger was built from a configuration alone: load a checkpoint, or leave out encoder_config")
-            self.tokenizer = self._named_tokenizer(self.hparams["tokenizer"])
+            self.tokenizer = self._given_tokenizer(Path(self.hparams["tokenizer"]))
         return self.tokenizer
 
-    def _named_tokenizer(self, name: str) -> Tokenizer:
-        file = find_tokenizer(name)
+    def _given_tokenizer(self, file: Path) -> Tokenizer:
         tokenizer = _read_tokenizer(file)
         pieces, rows = tokenizer.get_vocab_size(), self.hparams["encoder_config"]["vocab_size"]
         if pieces > rows:

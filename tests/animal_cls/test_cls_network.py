@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -16,9 +17,10 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from animal_cls.network import PACKAGED, PackagedWeights, WeightsError, build_network, head_of, load_weights, release_classifier
+from animal_cls.network import PACKAGED, PackagedWeights, WeightsError, build_network, head_of, load_weights
 
 BACKBONE = "shufflenet_v2_x0_5"
+CLASSIFIER = Path(__file__).parents[2] / "verifier" / "weights" / "classifier.onnx"
 LITE = "tf_efficientnet_lite0"  # timm's, not torchvision's
 
 
@@ -150,7 +152,7 @@ def test_a_file_that_holds_no_weights_is_named(tmp_path, name):
 
 
 def test_a_missing_file_is_named_with_what_could_be_given(tmp_path):
-    with pytest.raises(WeightsError, match=r"absent\.pth: no such file .*'pretrained' or 'release'"):
+    with pytest.raises(WeightsError, match=r"absent\.pth: no such file .*give a file or 'pretrained'"):
         load_weights(build_network(BACKBONE, outputs=3), str(tmp_path / "absent.pth"), backbone=BACKBONE)
 
 
@@ -171,7 +173,7 @@ def test_torchvision_s_weights_without_a_network_give_a_clear_error(monkeypatch,
         raise error
 
     monkeypatch.setattr(models.WeightsEnum, "get_state_dict", fail)
-    with pytest.raises(WeightsError, match=f"those of {BACKBONE} could not be downloaded.*give a local file or 'release'"):
+    with pytest.raises(WeightsError, match=f"those of {BACKBONE} could not be downloaded.*give a local file"):
         load_weights(build_network(BACKBONE, outputs=3), "pretrained", backbone=BACKBONE)
 
 
@@ -221,12 +223,12 @@ def test_timm_s_weights_without_network_and_package_say_which_package_carries_th
 
 
 def test_the_weights_of_the_release_give_the_logits_of_the_release():
-    session = onnxruntime.InferenceSession(release_classifier(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(CLASSIFIER, providers=["CPUExecutionProvider"])
     size = session.get_inputs()[0].shape[-1]
     images = np.random.default_rng(0).integers(0, 256, (2, 3, size, size), dtype=np.uint8)
     expected = session.run(["logits"], {"images": images})[0]
     network = build_network("tf_efficientnet_lite2", outputs=expected.shape[1]).eval()
-    load_weights(network, "release", backbone="tf_efficientnet_lite2")
+    load_weights(network, str(CLASSIFIER), backbone="tf_efficientnet_lite2")
     with torch.inference_mode():
         logits = network((torch.from_numpy(images).float() - 127.5) / 127.5)
     assert logits.numpy() == pytest.approx(expected, abs=0.25)  # the release rounds what is between its layers, too

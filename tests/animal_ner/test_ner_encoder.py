@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from animal_ner import encoder
-from animal_ner.encoder import FILES, PACKAGE, PACKAGED_ENCODER, EncoderError, find_encoder, find_tokenizer
+from animal_ner.encoder import FILES, PACKAGE, PACKAGED_ENCODER, EncoderError, find_encoder
 
 
 @pytest.fixture
@@ -109,14 +109,3 @@ def test_without_hub_and_package_the_error_names_the_extra(no_package: None, no_
 def test_the_package_stands_for_no_other_encoder(package: Path, no_hub: list[str]) -> None:
     with pytest.raises(EncoderError, match=r"encoder 'somebody/other': .*give a local folder"):
         find_encoder("somebody/other")
-
-
-def test_the_tokenizer_of_the_release_is_in_the_repository() -> None:
-    file = find_tokenizer("release")
-    assert file == Path(__file__).parents[2] / "verifier" / "weights" / "tokenizer.json"
-    assert file.is_file()
-
-
-def test_without_the_verifier_its_tokenizer_is_missed_by_name(no_package: None) -> None:
-    with pytest.raises(EncoderError, match=r"tokenizer 'release': the package verifier is not installed; give a tokenizer\.json"):
-        find_tokenizer("release")
