@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from animal_cls.corrections import Correction, CorrectionError, read_rows, write_corrections, write_rows
-from animal_cls.data import DataError, FolderDataset, collate_views, read_examples
+from animal_cls.data import FolderDataset, collate_views
+from animal_cls.examples import DataError, read_examples
 from animal_cls.network import Padding, WeightsError, build_network, head_of, load_weights
 from animal_cls.picture import PictureError, find_pictures, open_picture
 from animal_cls.split import Example, clusters, fingerprint, near_duplicates

@@ -9,7 +9,8 @@ from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from animal_cls.corrections import CorrectionError
-from animal_cls.data import DataError, PictureDataModule
+from animal_cls.data import PictureDataModule
+from animal_cls.examples import DataError
 from animal_cls.labelling import PredictionTable
 from animal_cls.launch import CommandLine, exit_code, start
 from animal_cls.module import CheckpointError, Classifier

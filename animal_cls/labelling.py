@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from animal_cls.cells import UNCERTAIN, safe_cell
-from animal_cls.data import DataError
+from animal_cls.examples import DataError
 from animal_cls.processes import gathered
 
 COLUMNS = ("path", "label", "confidence", "uncertain", "others")

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from animal_cls.calibration import Calibration, fit_calibration
 from animal_cls.corrections import CorrectionError
-from animal_cls.data import NO_CLASS, DataError, PictureDataModule, PictureDataset
+from animal_cls.data import NO_CLASS, PictureDataModule, PictureDataset
+from animal_cls.examples import DataError
 from animal_cls.picture import PictureError, Pixels, load_picture
 from animal_cls.provenance import PROVENANCE, differing_data
 from animal_cls.split import Side, SplitError

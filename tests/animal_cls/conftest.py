@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,15 @@ def trained(
     assert main(["fit", *flags]) == 0
     shutil.rmtree(start)
     return folder / "runs" / "animal_cls" / "version_0" / "checkpoints"
+
+
+@pytest.fixture
+def write_table() -> Callable[..., Path]:
+    """Writes a CSV of pictures and returns it."""
+
+    def write(file: Path, rows: Iterable[Sequence[str]], header: Sequence[str] = ("path", "label", "group"), **options: str) -> Path:
+        with file.open("w", newline="", **options) as stream:  # type: ignore[call-overload]
+            csv.writer(stream).writerows([header, *rows])
+        return file
+
+    return write

@@ -10,7 +10,8 @@ import pytest
 
 from animal_cls.cli import main
 from animal_cls.corrections import Correction, CorrectionError, read_corrections, right_labels, write_corrections
-from animal_cls.data import PictureDataModule, read_examples
+from animal_cls.data import PictureDataModule
+from animal_cls.examples import read_examples
 from animal_cls.split import Side, SplitError
 
 HEADER = "path,label,correction,reason\n"
