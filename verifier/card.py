@@ -120,7 +120,12 @@ def _validation(manifest: Manifest, ner: Mapping[str, Any], cls: Mapping[str, An
         ("tagger: F1 of exact spans and claims", texts.get("f1"), f"as int8; the checkpoint had {_number(texts.get('f1_of_checkpoint'))}"),
         ("tagger: precision", texts.get("precision"), ""),
         ("tagger: recall", texts.get("recall"), ""),
-        ("classifier: top-1", pictures.get("top1"), f"the checkpoint had {_number(pictures.get('top1_of_checkpoint'))}"),
+        (
+            "classifier: top-1",
+            pictures.get("top1"),
+            f"weights: {pictures.get('weights', NOT_RECORDED)}; the checkpoint had {_number(pictures.get('top1_of_checkpoint'))}",
+        ),
+        ("claims answered otherwise than by the checkpoint", pictures.get("claims_answered_otherwise"), "share of the simulated ones"),
         ("classifier: ECE", pictures.get("ece"), f"of the largest presence, {BINS} bins; calibrated on the same pictures"),
         ("simulated claims: accuracy", claims.get("accuracy"), "the threshold was chosen on them"),
     ]
