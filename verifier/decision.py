@@ -219,7 +219,8 @@ def conditions(mentions: Sequence[Mention]) -> tuple[frozenset[frozenset[str]], 
         wanted.add(frozenset().union(*map(_meant, either)))
     denials = [mention for mention in _claimed(mentions, Claim.ABSENT) if not _denies_a_sort(mention, mentions)]
     denied = frozenset(kind for mention in denials for kind in mention.kinds)
-    return frozenset(kinds for kinds in wanted if not any(narrower < kinds for narrower in wanted)), denied
+    known = [kinds - {UNKNOWN} for kinds in wanted]  # an unknown alternative leaves it to the others to be narrower
+    return frozenset(kinds for kinds in wanted if not any(kinds > narrower for narrower in known if narrower)), denied
 
 
 def weigh_all(

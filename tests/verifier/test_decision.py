@@ -260,6 +260,7 @@ def test_denied_and_alternative_unknown_animals_leave_the_answer_to_the_known_on
         ([mention(Claim.MENTIONED, "cat")], [], set()),
         ([present("cat"), present(), present(), absent()], [{"cat"}, {UNKNOWN}], set()),
         ([either("cow"), either()], [{"cow", UNKNOWN}], set()),
+        ([present(*KINDS), either("cow"), either()], [{"cow", UNKNOWN}], set()),
     ],
 )
 def test_conditions_are_what_a_text_asks_of_a_picture_each_once(mentions, wanted, denied):
