@@ -219,8 +219,13 @@ def conditions(mentions: Sequence[Mention]) -> tuple[frozenset[frozenset[str]], 
         wanted.add(frozenset().union(*map(_meant, either)))
     denials = [mention for mention in _claimed(mentions, Claim.ABSENT) if not _denies_a_sort(mention, mentions)]
     denied = frozenset(kind for mention in denials for kind in mention.kinds)
-    known = [kinds - {UNKNOWN} for kinds in wanted]  # an unknown alternative leaves it to the others to be narrower
-    return frozenset(kinds for kinds in wanted if not any(kinds > narrower for narrower in known if narrower)), denied
+    return frozenset(kinds for kinds in wanted if not any(_narrower(other, kinds) for other in wanted)), denied
+
+
+def _narrower(kinds: frozenset[str], than: frozenset[str]) -> bool:
+    """Whether a picture that meets the one set meets the other; an unknown alternative leaves that to the others."""
+    known = kinds - {UNKNOWN}
+    return kinds != than and bool(known) and known < than
 
 
 def weigh_all(
