@@ -117,7 +117,11 @@ def _validation(manifest: Manifest, ner: Mapping[str, Any], cls: Mapping[str, An
     texts, pictures = (part.get("validation") or {} for part in (ner, cls))
     claims = manifest.training.get("simulated_claims") or {}
     rows = [
-        ("tagger: F1 of exact spans and claims", texts.get("f1"), f"as int8; the checkpoint had {_number(texts.get('f1_of_checkpoint'))}"),
+        (
+            "tagger: F1 of exact spans and claims",
+            texts.get("f1"),
+            f"weights: {texts.get('weights', 'int8')}; the checkpoint had {_number(texts.get('f1_of_checkpoint'))}",
+        ),
         ("tagger: precision", texts.get("precision"), ""),
         ("tagger: recall", texts.get("recall"), ""),
         (

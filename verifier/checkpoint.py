@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from animal_cls import module as classifier
 from animal_cls.calibration import Calibration
@@ -32,6 +34,11 @@ class CheckpointReader:
             self.module = tagger.load_checkpoint(file)
         except tagger.CheckpointError as error:
             raise InputError(str(error)) from error
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Cuts texts into the pieces that the tagger reads; a checkpoint holds it."""
+        return cast("Tokenizer", self.module.tokenizer)
 
     def read(self, texts: Sequence[str]) -> list[Tagging]:
         """The mentions of each text, in characters of the text as given, and how sure they are."""

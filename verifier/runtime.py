@@ -48,23 +48,36 @@ class OnnxReader:
     """The tagger of a release, in so many threads (in as many as there are cores when none is given)."""
 
     def __init__(self, release: Release, *, threads: int | None = None) -> None:
-        self._session = _session(
-            release.checked("tagger.onnx"), threads=threads, inputs={"ids": 2, "mask": 2}, logits=len(release.manifest.tags)
-        )
+        self._session = tagger_session(release.checked("tagger.onnx"), len(release.manifest.tags), threads=threads)
         self._tokenizer = _tokenizer(release.checked("tokenizer.json"))
         self._window = release.manifest.window
 
     def read(self, texts: Sequence[str]) -> list[Tagging]:
-        """The mentions of each text, in characters of the text as given, and how sure they are.
+        """The mentions of each text, in characters of the text as given, and how sure they are."""
+        return tag_one_by_one(self._session, self._tokenizer, texts, size=self._window)
 
-        Windows are scored one by one: int8 activations are scaled by all that is scored at once, so in a batch the other texts would
-        change how one is read (10 of 700 messages in shuffled batches of 32).
-        """
-        return tag_texts(self._tokenizer, texts, self._score, size=self._window, batch_size=1)
 
-    def _score(self, ids: Ids, mask: Ids) -> Logits:
-        logits: Logits = self._session.run(["logits"], {"ids": ids, "mask": mask})[0]
+def tagger_session(model: Path, tags: int, *, threads: int | None = None) -> ort.InferenceSession:
+    """A tagger of so many tags.
+
+    Raises:
+        InputError: the file holds no such model.
+    """
+    return _session(model, threads=threads, inputs={"ids": 2, "mask": 2}, logits=tags)
+
+
+def tag_one_by_one(tagger: ort.InferenceSession, tokenizer: Tokenizer, texts: Sequence[str], *, size: int) -> list[Tagging]:
+    """Find the mentions of each text, in windows of at most ``size`` pieces.
+
+    Windows are scored one by one: int8 activations are scaled by all that is scored at once, so in a batch the other texts would
+    change how one is read (10 of 700 messages in shuffled batches of 32).
+    """
+
+    def score(ids: Ids, mask: Ids) -> Logits:
+        logits: Logits = tagger.run(["logits"], {"ids": ids, "mask": mask})[0]
         return logits
+
+    return tag_texts(tokenizer, texts, score, size=size, batch_size=1)
 
 
 class OnnxLooker:

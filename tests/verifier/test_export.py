@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from animal_cls.cli import main as animal_cls
 from animal_ner.cli import main as animal_ner
@@ -206,3 +209,22 @@ def test_exporting_without_checkpoints_names_the_missing_one(capsys, tmp_path):
     assert export(flags) == 2
     assert "a.ckpt: no such file" in capsys.readouterr().err
     assert not (tmp_path / "release").exists()
+
+
+@pytest.mark.slow
+def test_models_that_int8_would_change_keep_float16_weights_in_place_of_a_refusal(checkpoints, tmp_path, monkeypatch):
+    import verifier.export as exporting
+
+    def ruin(full, file, *_):
+        model = onnx.load(full)
+        for tensor in model.graph.initializer:
+            if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1:
+                tensor.CopyFrom(numpy_helper.from_array(np.zeros(tuple(tensor.dims), np.float32), tensor.name))
+        onnx.save(model, file)
+
+    monkeypatch.setattr(exporting, "quantize_transformer", ruin)
+    monkeypatch.setattr(exporting, "quantize_convolutions", ruin)
+    manifest = exporting.export(checkpoints["animal_ner"], checkpoints["animal_cls"], tmp_path / "release")
+    assert [manifest.training[model]["validation"]["weights"] for model in ("animal_ner", "animal_cls")] == ["float16", "float16"]
+    assert manifest.training["animal_ner"]["validation"]["f1"] == manifest.training["animal_ner"]["validation"]["f1_of_checkpoint"]
+    assert Verifier(tmp_path / "release").read("there is a cat")
