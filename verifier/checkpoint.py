@@ -40,6 +40,11 @@ class CheckpointReader:
         """Cuts texts into the pieces that the tagger reads; a checkpoint holds it."""
         return cast("Tokenizer", self.module.tokenizer)
 
+    @property
+    def window(self) -> int:
+        """Most pieces that the tagger reads at once."""
+        return int(self.module.hparams["window"])
+
     def read(self, texts: Sequence[str]) -> list[Tagging]:
         """The mentions of each text, in characters of the text as given, and how sure they are."""
         return self.module.tag(list(texts))

@@ -36,7 +36,7 @@ from verifier.decision import InputError
 from verifier.interchange import PT2_FILES, SAFETENSORS_FILES, TRANSFORMERS_FILES, write_pt2, write_safetensors, write_transformers
 from verifier.quantization import halve_weights, quantize_convolutions, quantize_transformer
 from verifier.release import CARD, FILES, MANIFEST, Manifest, Release, digest
-from verifier.runtime import OnnxLooker, classifier_session, tag_one_by_one, tagger_session, view_logits
+from verifier.runtime import classifier_session, tag_one_by_one, tagger_session, view_logits
 from verifier.scores import calibration_error
 from verifier.validation import claims_probability, fit_asked, fit_reading, fit_seen_from, fit_threshold, simulate_claims
 
@@ -48,6 +48,7 @@ FORMATS = {
 }
 LICENCE_HELP = "what may be done with the data that both models learnt from, for the model card"
 _Rows = TypeVar("_Rows", NDArray[np.float32], NDArray[np.float64])
+_Found = TypeVar("_Found")
 
 RELEASE_FILES = (*FILES, MANIFEST, CARD)
 GROUP = 64  # pictures that are looked at together
@@ -79,7 +80,8 @@ def export(ner: Path, cls: Path, output: Path, *, licence: str | None = None) ->
     sentences, pictures = _validation_sentences(ner), _pictures(cls)
     with _replaced(output, RELEASE_FILES) as made:
         (made / "tokenizer.json").write_text(reader.tokenizer.to_str(), encoding="utf-8")
-        tagger = _export_tagger(reader, made / "tagger.onnx", sentences)
+        taggings = reader.read([sentence.text for sentence in sentences])
+        tagger = _export_tagger(reader, made / "tagger.onnx", sentences, taggings)
 
         images, logits, labels = _seen(looker, pictures.pictures(Side.VAL))
         calibration = _calibration(logits, labels)
@@ -89,34 +91,32 @@ def export(ner: Path, cls: Path, output: Path, *, licence: str | None = None) ->
         probability, truth = claims_probability(claims, presence, asked=asked), np.array([claim.truth for claim in claims])
         threshold = fit_threshold(probability, truth)
 
-        def otherwise(classifier: Path) -> float:
-            """Share of the claims that an exported classifier answers otherwise than its checkpoint."""
-            exported = calibration.presence(_in_groups(partial(view_logits, classifier_session(classifier, len(looker.kinds))), images))
+        def otherwise(exported: NDArray[np.float64]) -> float:
+            """Share of the claims that other presences answer otherwise than the checkpoint's."""
             return float(((claims_probability(claims, exported, asked=asked) >= threshold) != (probability >= threshold)).mean())
 
-        weights, share = _export_classifier(looker, made / "classifier.onnx", _training_views(pictures), otherwise)
+        def look(classifier: Path) -> NDArray[np.float64]:
+            return calibration.presence(_in_groups(partial(view_logits, classifier_session(classifier, len(looker.kinds))), images))
+
+        classifier, exported = _export_classifier(looker, made / "classifier.onnx", _training_views(pictures), look, otherwise)
         manifest = Manifest(
             tags=TAGS,
             kinds=looker.kinds,
             size=looker.size,
-            window=int(reader.module.hparams["window"]),
+            window=reader.window,
             calibration=calibration,
-            reading=_fit_reading(reader, sentences),
+            reading=_fit_reading(taggings, sentences),
             asked=asked,
             threshold=threshold,
             seen_from=fit_seen_from(presence, labels),
             sha256={name: digest((made / name).read_bytes()) for name in FILES},
-            training={"animal_ner": _origin(ner), "animal_cls": _origin(cls)},
+            training={
+                "animal_ner": _origin(ner) | {"validation": tagger},
+                "animal_cls": _origin(cls) | {"validation": classifier | _classifier_scores(exported, logits, labels)},
+                "simulated_claims": {"accuracy": round(float(((probability >= threshold) == truth).mean()), 4)},
+                "data_licence": licence,
+            },
         )
-        (made / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        release = Release(made)
-        manifest.training["animal_ner"]["validation"] = tagger
-        manifest.training["animal_cls"]["validation"] = {
-            "weights": weights,
-            "claims_answered_otherwise": round(share, 4),
-        } | _score_classifier(OnnxLooker(release), images, logits, labels)
-        manifest.training["simulated_claims"] = {"accuracy": round(float(((probability >= threshold) == truth).mean()), 4)}
-        manifest.training["data_licence"] = licence
         (made / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         write_card(made)
     return manifest
@@ -188,33 +188,34 @@ def _calibration(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Cali
     return fit_calibration(logits[np.arange(len(logits)), likeliest][:, None], (likeliest == labels)[:, None])
 
 
-def _export_tagger(reader: CheckpointReader, file: Path, sentences: Sequence[Sentence]) -> dict[str, Any]:
+def _export_tagger(reader: CheckpointReader, file: Path, sentences: Sequence[Sentence], taggings: Sequence[Tagging]) -> dict[str, Any]:
     """Pieces and mask, int64 (B, L) -> logits (B, L, tags), with int8 weights, or float16 ones where int8 loses too much.
 
     Returns:
-        What the weights are, and scores on the validation sentences.
+        What the weights are, and scores on the validation sentences, of which the checkpoint gives these taggings.
 
     Raises:
         InputError: both lose too much.
     """
     ids = torch.ones(2, 16, dtype=torch.long)
-    dynamic = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=2, max=int(reader.module.hparams["window"]))}
+    dynamic = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=2, max=reader.window)}
     full = file.with_suffix(".float32.onnx")
     _to_onnx(reader.module, (ids, torch.ones_like(ids)), full, ["ids", "mask"], (dynamic, dynamic))
     texts = [sentence.text for sentence in sentences]
-    expected = _scores(reader.read(texts), sentences)
-    for weights, shrink in (("int8", quantize_transformer), ("float16", halve_weights)):
-        shrink(full, file)
-        session = tagger_session(file, len(TAGS))
-        found = tag_one_by_one(session, reader.tokenizer, texts, size=int(reader.module.hparams["window"]))
-        scores = _scores(found, sentences)
-        # Of few sentences one or two that are read otherwise make more than the loss that is allowed.
-        if expected["f1"] - scores["f1"] <= max(MAX_F1_LOSS, READ_OTHERWISE / len(sentences)):
-            full.unlink()
-            return {"weights": weights} | scores | {"f1_of_checkpoint": expected["f1"], "sentences": len(sentences)}
-    raise InputError(
-        f"tagger.onnx: span F1 {scores['f1']} on the validation sentences, the checkpoint has {expected['f1']}; nothing was written"
-    )
+    expected = _scores(taggings, sentences)
+
+    def measure(tagger: Path) -> tuple[float, dict[str, float]]:
+        scores = _scores(tag_one_by_one(tagger_session(tagger, len(TAGS)), reader.tokenizer, texts, size=reader.window), sentences)
+        return expected["f1"] - scores["f1"], scores
+
+    # Of few sentences one or two that are read otherwise make more than the loss that is allowed.
+    most = max(MAX_F1_LOSS, READ_OTHERWISE / len(sentences))
+    weights, loss, scores = _smallest(full, file, quantize_transformer, measure, most)
+    if loss > most:
+        raise InputError(
+            f"tagger.onnx: span F1 {scores['f1']} on the validation sentences, the checkpoint has {expected['f1']}; nothing was written"
+        )
+    return {"weights": weights} | scores | {"f1_of_checkpoint": expected["f1"], "sentences": len(sentences)}
 
 
 def _scores(taggings: Sequence[Tagging], sentences: Sequence[Sentence]) -> dict[str, float]:
@@ -224,12 +225,16 @@ def _scores(taggings: Sequence[Tagging], sentences: Sequence[Sentence]) -> dict[
 
 
 def _export_classifier(
-    looker: CheckpointLooker, file: Path, trained: Pixels, otherwise: Callable[[Path], float]
-) -> tuple[Literal["int8", "float16"], float]:
+    looker: CheckpointLooker,
+    file: Path,
+    trained: Pixels,
+    look: Callable[[Path], NDArray[np.float64]],
+    otherwise: Callable[[NDArray[np.float64]], float],
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """Images, uint8 (N, 3, S, S) -> logits (N, K), in int8, or with float16 weights where int8 answers too many claims otherwise.
 
     Returns:
-        What the weights are, and the share of claims that are answered otherwise than by the checkpoint.
+        What the weights are and the share of claims that are answered otherwise than by the checkpoint; the presences that they give.
 
     Raises:
         InputError: so many are by either.
@@ -238,16 +243,36 @@ def _export_classifier(
     looker.module.hparams["channels_last"] = False  # a layout for torch alone
     full = file.with_suffix(".float32.onnx")
     _to_onnx(looker.module, (images,), full, ["images"], ({0: torch.export.Dim("batch", min=1)},))
-    quantize_convolutions(full, file, trained)
-    weights: Literal["int8", "float16"] = "int8"
-    share = otherwise(file)
-    if share > MAX_OTHER_ANSWERS:
-        halve_weights(full, file)
-        share, weights = otherwise(file), "float16"
-    full.unlink()
+
+    def measure(classifier: Path) -> tuple[float, NDArray[np.float64]]:
+        presence = look(classifier)
+        return otherwise(presence), presence
+
+    weights, share, presence = _smallest(
+        full, file, lambda full, file: quantize_convolutions(full, file, trained), measure, MAX_OTHER_ANSWERS
+    )
     if share > MAX_OTHER_ANSWERS:
         raise InputError(f"classifier.onnx: answers {share:.1%} of simulated claims otherwise than the checkpoint; nothing was written")
-    return weights, share
+    return {"weights": weights, "claims_answered_otherwise": round(share, 4)}, presence
+
+
+def _smallest(
+    full: Path, file: Path, quantize: Callable[[Path, Path], None], measure: Callable[[Path], tuple[float, _Found]], most: float
+) -> tuple[str, float, _Found]:
+    """Write a model in int8 in place of a float32 one, or with float16 weights where int8 loses more than it may.
+
+    Returns:
+        What the weights are, and what ``measure`` gives of the written file: its loss, and what was found on the way.
+    """
+    quantize(full, file)
+    loss, found = measure(file)
+    weights = "int8"
+    if loss > most:
+        halve_weights(full, file)
+        loss, found = measure(file)
+        weights = "float16"
+    full.unlink()
+    return weights, loss, found
 
 
 def _to_onnx(module: nn.Module, example: tuple[Tensor, ...], file: Path, inputs: list[str], dynamic: Any) -> None:
@@ -257,23 +282,19 @@ def _to_onnx(module: nn.Module, example: tuple[Tensor, ...], file: Path, inputs:
     )  # fmt: skip
 
 
-def _fit_reading(reader: CheckpointReader, sentences: Sequence[Sentence]) -> Calibration:
-    taggings = reader.read([sentence.text for sentence in sentences])
+def _fit_reading(taggings: Sequence[Tagging], sentences: Sequence[Sentence]) -> Calibration:
     right = [tagging.spans == list(sentence.mentions) for tagging, sentence in zip(taggings, sentences, strict=True)]
     return fit_reading(np.array([tagging.sureness for tagging in taggings]), np.array(right))
 
 
-def _score_classifier(
-    exported: OnnxLooker, images: Sequence[Pixels], logits: NDArray[np.float32], labels: NDArray[np.int64]
-) -> dict[str, float]:
-    """Scores of the exported classifier on the validation pictures, of which its checkpoint gives these logits."""
-    presence = _in_groups(exported.look, images)
+def _classifier_scores(presence: NDArray[np.float64], logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Scores of the exported classifier by its presences of the validation pictures, of which its checkpoint gives these logits."""
     animals = labels != NO_CLASS
     return {
         "top1": round(float((presence[animals].argmax(axis=1) == labels[animals]).mean()), 4),
         "top1_of_checkpoint": round(float((logits[animals].argmax(axis=1) == labels[animals]).mean()), 4),
         "ece": round(calibration_error(presence.argmax(axis=1) == labels, presence.max(axis=1)), 4),
-        "pictures": len(images),
+        "pictures": len(labels),
     }
 
 
