@@ -6,10 +6,13 @@ import csv
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+
+from animal_cls.data import PictureDataModule
 
 CONFIG = Path(__file__).parents[2] / "configs" / "animal_cls" / "efficientnet_lite2.yaml"
 BACKBONE = "shufflenet_v2_x0_5"
@@ -47,6 +50,21 @@ def tiny_model() -> list[str]:
         "--data.num_workers=0",
         "--data.batch_size=8",
     ]
+
+
+@pytest.fixture
+def small_pictures(picture_folder: Path, negatives_folder: Path, tmp_path: Path) -> Callable[..., PictureDataModule]:
+    """Makes data of small pictures, with more arguments of the DataModule if wanted."""
+    return partial(
+        PictureDataModule,
+        root=str(picture_folder),
+        negatives=str(negatives_folder),
+        split_file=str(tmp_path / "split.csv"),
+        size=32,
+        train_size=32,
+        batch_size=8,
+        num_workers=0,
+    )
 
 
 @pytest.fixture

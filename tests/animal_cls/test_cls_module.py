@@ -15,7 +15,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import nn
 
-from animal_cls.data import NO_CLASS, PictureDataModule
+from animal_cls.data import NO_CLASS
 from animal_cls.module import CheckpointError, Classifier, load_checkpoint, share_of_rate
 from animal_cls.network import build_network, head_of
 from animal_cls.probe import fit_probe
@@ -42,16 +42,8 @@ class Recorder(Callback):
 
 
 @pytest.fixture
-def data(picture_folder, negatives_folder, tmp_path):
-    return PictureDataModule(
-        root=str(picture_folder),
-        negatives=str(negatives_folder),
-        split_file=str(tmp_path / "split.csv"),
-        size=32,
-        train_size=32,
-        batch_size=8,
-        num_workers=0,
-    )
+def data(small_pictures):
+    return small_pictures()
 
 
 def fit(model, data, epochs, *callbacks, ckpt_path=None):

@@ -29,18 +29,8 @@ def quiet():
 
 
 @pytest.fixture
-def data(picture_folder, negatives_folder, tmp_path):
-    return PictureDataModule(
-        root=str(picture_folder),
-        negatives=str(negatives_folder),
-        split_file=str(tmp_path / "split.csv"),
-        val=0.3,
-        test=0.3,
-        size=32,
-        train_size=32,
-        batch_size=8,
-        num_workers=0,
-    )
+def data(small_pictures):
+    return small_pictures(val=0.3, test=0.3)
 
 
 @pytest.fixture

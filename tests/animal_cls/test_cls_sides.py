@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import Trainer
 
 from animal_cls.cli import main
-from animal_cls.data import PictureDataModule
 from animal_cls.module import Classifier, load_checkpoint
 from animal_cls.sides import ScoresOfSides, side_table
 from animal_cls.split import Side
@@ -20,16 +19,8 @@ def columns(said):
 
 
 @pytest.fixture
-def data(picture_folder, negatives_folder, tmp_path):
-    return PictureDataModule(
-        root=str(picture_folder),
-        negatives=str(negatives_folder),
-        split_file=str(tmp_path / "split.csv"),
-        size=32,
-        train_size=32,
-        batch_size=8,
-        num_workers=0,
-    )
+def data(small_pictures):
+    return small_pictures()
 
 
 def test_the_best_weights_are_measured_on_all_sides_as_validate_and_test_measure_them(fit_flags, data, tmp_path, capsys):
