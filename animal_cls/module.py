@@ -21,8 +21,9 @@ from torchmetrics import MetricCollection
 
 from animal_cls.composition import compose, couple
 from animal_cls.data import NO_CLASS, PictureDataModule
+from animal_cls.imagenet import ImageNetHead, groups
 from animal_cls.metrics import BothAmongThree, picture_scores
-from animal_cls.network import Padding, build_network, head_of, load_weights
+from animal_cls.network import Padding, WeightsError, build_network, head_of, load_weights
 from animal_cls.order import seed_of
 from animal_cls.probe import fit_probe
 from animal_cls.provenance import differing_data
@@ -50,6 +51,8 @@ class Classifier(LightningModule):
         weights: where fit starts from: ``pretrained`` (the library's), ``none``, or a local weights file, such as the classifier.onnx of
             a release. Read by fit alone; loading a checkpoint never touches it.
         padding: ``tensorflow`` for weights that were trained with TensorFlow's SAME padding.
+        imagenet: let the last layer go by what the pretrained one says of ImageNet's animals, too (see ``ImageNetHead``); for weights that
+            know ImageNet's 1,000 classes.
         mean: per-channel mean of the input, on values 0..1.
         std: per-channel standard deviation of the input, on values 0..1.
         size: side in pixels of the images the network should be given when predicting.
@@ -76,6 +79,7 @@ class Classifier(LightningModule):
         backbone: str = "mobilenet_v2",
         weights: str = "pretrained",
         padding: Padding = "torchvision",
+        imagenet: bool = False,
         mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
         std: tuple[float, float, float] = (0.229, 0.224, 0.225),
         size: int = 224,
@@ -100,7 +104,13 @@ class Classifier(LightningModule):
     def _build(self, outputs: int) -> None:
         hparams = self.hparams
         outputs = max(outputs, 2)  # predict builds the network before the checkpoint tells the classes
-        self.network = build_network(hparams["backbone"], outputs=outputs, padding=hparams["padding"], dropout=hparams["dropout"])
+        self.network = build_network(
+            hparams["backbone"],
+            outputs=outputs,
+            padding=hparams["padding"],
+            dropout=hparams["dropout"],
+            imagenet=hparams["imagenet"],
+        )
         # Few of many classes are present: start from that, or the first steps only learn to say no.
         nn.init.constant_(head_of(self.network).bias, -math.log(max(outputs - 1, 1)))
         nn.init.normal_(head_of(self.network).weight, std=0.01)
@@ -125,6 +135,8 @@ class Classifier(LightningModule):
             self._train_forward = torch.compile(self.forward)
         if self.trainer.ckpt_path is not None:
             return
+        if self.hparams["weights"] == "none" and self.hparams["imagenet"]:
+            raise WeightsError("model.imagenet: weights of none know no classes of ImageNet; take 'pretrained', or imagenet: false")
         if self.hparams["weights"] != "none":
             load_weights(self.network, self.hparams["weights"], backbone=self.hparams["backbone"], classes=self.classes)
         data = getattr(self.trainer, "datamodule", None)
@@ -144,6 +156,7 @@ class Classifier(LightningModule):
             weights=weights,
             epochs=self.hparams["probe_epochs"],
             dropout=self.hparams["dropout"],
+            told=len(groups()) if self.hparams["imagenet"] else 0,
         )
         with torch.no_grad():
             for parameter, value in zip((head_of(self.network).weight, head_of(self.network).bias), layer, strict=True):
@@ -326,8 +339,9 @@ class Classifier(LightningModule):
     def _learning_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Parameters of the backbone that may learn, and those of the head."""
         head = list(head_of(self.network).parameters())
-        ids = {id(p) for p in head}
-        body = [p for p in self.network.parameters() if id(p) not in ids]
+        last = {id(p) for module in self.network.modules() if isinstance(module, ImageNetHead) for p in module.parameters()}
+        last |= {id(p) for p in head}
+        body = [p for p in self.network.parameters() if id(p) not in last]
         ends = list(accumulate(p.numel() for p in body))
         untouched = self.hparams["frozen"] * ends[-1]
         return [p for p, end in zip(body, ends, strict=True) if end > untouched], head

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,8 @@ from onnx import numpy_helper
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
+
+from animal_cls.imagenet import CLASSES, ImageNetHead
 
 Padding: TypeAlias = Literal["torchvision", "tensorflow"]
 Library: TypeAlias = Literal["torchvision", "timm"]
@@ -61,7 +63,9 @@ class WeightsError(ValueError):
     """Weights that cannot be had or do not fit; the message names them and says what would be right."""
 
 
-def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvision", dropout: float = 0.2) -> nn.Module:
+def build_network(
+    backbone: str, *, outputs: int, padding: Padding = "torchvision", dropout: float = 0.2, imagenet: bool = False
+) -> nn.Module:
     """Build a classification model with random weights and a last layer of its own size.
 
     Args:
@@ -72,6 +76,7 @@ def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvisio
         padding: ``tensorflow`` makes the stride-2 3x3 convolutions pad (0, 1, 0, 1) (left, right, top, bottom), or 1 all round
             when a side is odd, as networks trained with TensorFlow's SAME padding expect; with torchvision's symmetric padding
             their accuracy drops. timm's ``tf_`` models pad like that of themselves.
+        imagenet: end in an ``ImageNetHead``.
 
     Returns:
         A module that maps float images (B, 3, H, W) to logits (B, outputs).
@@ -79,13 +84,17 @@ def build_network(backbone: str, *, outputs: int, padding: Padding = "torchvisio
     Raises:
         WeightsError: neither library has such a classification model.
     """
+    before_head = 0.0 if imagenet else dropout
     if library_of(backbone) == "torchvision":
         network = cast("nn.Module", models.get_model(backbone, weights=None, num_classes=outputs))
         for module in network.modules():
             if isinstance(module, nn.Dropout):
-                module.p = dropout
+                module.p = before_head
     else:
-        network = timm.create_model(backbone, pretrained=False, num_classes=outputs, drop_rate=dropout)
+        network = timm.create_model(backbone, pretrained=False, num_classes=outputs, drop_rate=before_head)
+    if imagenet:
+        head = head_of(network)
+        network.set_submodule(_name_of(head, network), ImageNetHead(head.in_features, outputs=outputs, dropout=dropout))
     if padding == "tensorflow":
         for module in network.modules():
             if isinstance(module, nn.Conv2d) and module.stride == (2, 2) and module.kernel_size == (3, 3):
@@ -132,7 +141,7 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str, classes: Se
     Raises:
         WeightsError: the weights cannot be had or belong to another network.
     """
-    state = _unfold_batch_norm(network, _read_weights(weights, backbone))
+    state = _for_imagenet_head(network, _unfold_batch_norm(network, _read_weights(weights, backbone)))
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     head = {id(p) for p in head_of(network).parameters()}
@@ -142,10 +151,25 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str, classes: Se
         fitting = {name: value for name, value in fitting.items() if name not in head_names}
     missing = [name for name in own if name not in fitting and name not in head_names and not name.endswith("num_batches_tracked")]
     if missing:
+        imagenet = any(isinstance(module, ImageNetHead) for module in network.modules())
+        remedy = "; what knows no classes of ImageNet needs imagenet: false" if imagenet else ""
         raise WeightsError(
-            f"{weights}: not the weights of {backbone} ({len(missing)} of {len(own)} tensors are not there, first {missing[0]})"
+            f"{weights}: not the weights of {backbone} ({len(missing)} of {len(own)} tensors are not there, first {missing[0]}){remedy}"
         )
     network.load_state_dict(fitting, strict=False)
+
+
+def _name_of(module: nn.Module, network: nn.Module) -> str:
+    names: dict[nn.Module, str] = {each: name for name, each in network.named_modules()}
+    return names[module]
+
+
+def _for_imagenet_head(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give an ``ImageNetHead`` the last layer of weights that tell ImageNet's classes apart, if these are such."""
+    head = next((name for name, module in network.named_modules() if isinstance(module, ImageNetHead)), None)
+    if head is None or len(state.get(f"{head}.bias", ())) != CLASSES:
+        return dict(state)
+    return {name.replace(f"{head}.", f"{head}.pretrained.", 1) if name.startswith(f"{head}.") else name: v for name, v in state.items()}
 
 
 def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:
