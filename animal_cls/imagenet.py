@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 CLASSES = 1000  # of ImageNet's challenge of 2012, in the order of their WordNet ids, as torchvision's and timm's weights have them
+ANIMALS = 398  # the first of them
 LEAST = math.exp(-8)  # a group's smallest probability: what lies below says nothing
 
 
@@ -42,7 +43,7 @@ class ImageNetHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, outputs) of features (B, F)."""
-        probability = self.pretrained(features).softmax(dim=-1) @ self.members
+        probability = self.pretrained(features).softmax(dim=-1)[:, :ANIMALS] @ self.members
         told = probability.clamp(min=LEAST).log()
         logits: Tensor = self.linear(torch.cat([self.dropout(features), told.to(features.dtype)], dim=-1))
         return logits
@@ -62,8 +63,8 @@ def _indices(part: str) -> range:
 
 
 def _members(groups: Mapping[str, tuple[int, ...]]) -> Tensor:
-    """Which class belongs to which group: (CLASSES, groups), 0 or 1."""
-    members = torch.zeros(CLASSES, len(groups))
+    """Which animal belongs to which group: (ANIMALS, groups), 0 or 1."""
+    members = torch.zeros(ANIMALS, len(groups))
     for column, classes in enumerate(groups.values()):
         members[list(classes), column] = 1.0
     return members
