@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from animal_ner.borrowed import borrowed_files, is_for_testing, read_borrowed
 from animal_ner.grammar import generate
+from animal_ner.hurry import hurry
 from animal_ner.leakage import check_apart, same
 from animal_ner.names import fold, names_an_animal, spellings
 from animal_ner.order import Draw, TrainOrder
@@ -33,6 +34,7 @@ class TrainingSentences(Dataset[Sentence]):
         drawn: number of these that are drawn; the draw says which.
         swapped: probability that a written sentence gets other animals, 0..1.
         things: probability that it gets things in the place of animals, 0..1.
+        hurried: probability that any sentence is typed in a hurry (see ``hurry``), 0..1.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class TrainingSentences(Dataset[Sentence]):
         drawn: int = 0,
         swapped: float,
         things: float = 0.0,
+        hurried: float = 0.0,
     ) -> None:
         self.written = written
         self.generated = generated
@@ -51,6 +54,7 @@ class TrainingSentences(Dataset[Sentence]):
         self.drawn = drawn if bare else 0
         self.swapped = swapped
         self.things = things
+        self.hurried = hurried
 
     def __len__(self) -> int:
         return len(self.written) + self.generated + self.drawn
@@ -58,16 +62,18 @@ class TrainingSentences(Dataset[Sentence]):
     def __getitem__(self, key: int | Draw) -> Sentence:
         i, seed = key if isinstance(key, Draw) else (key, key)
         chance = random.Random(seed)
+        sentence = self._sentence(i, chance)
+        return hurry(sentence, chance) if chance.random() < self.hurried else make_slips(sentence, chance)
+
+    def _sentence(self, i: int, chance: random.Random) -> Sentence:
         if i >= len(self.written) + self.generated:
-            return make_slips(Sentence(chance.choice(self.bare)), chance)
+            return Sentence(chance.choice(self.bare))
         if i >= len(self.written):
-            return make_slips(next(generate(chance.getrandbits(32))), chance)
+            return next(generate(chance.getrandbits(32)))
         sentence = self.written[i]
         if chance.random() < self.swapped:
             sentence = swap_names(sentence, chance)
-        if chance.random() < self.things:
-            sentence = swap_for_things(sentence, chance)
-        return make_slips(sentence, chance)
+        return swap_for_things(sentence, chance) if chance.random() < self.things else sentence
 
 
 class SentenceDataModule(ResumableData):
@@ -85,6 +91,7 @@ class SentenceDataModule(ResumableData):
         drawn: number of such lines in each training epoch, from 0.
         swapped: probability that a written training sentence gets other animals, 0..1.
         things: probability that it gets things in the place of animals, which are no mentions, 0..1.
+        hurried: probability that any training sentence is typed in a hurry, misspelt and without marks, 0..1.
         seed: seed of variation and grammar, a whole number.
         by_heart: let the same sentences train and evaluate, to see whether a model can learn a few of them by heart; scores then say
             nothing of other sentences.
@@ -104,6 +111,7 @@ class SentenceDataModule(ResumableData):
         drawn: int = 0,
         swapped: float = 0.5,
         things: float = 0.05,
+        hurried: float = 0.1,
         seed: int = 0,
         by_heart: bool = False,
         batch_size: int = 32,
@@ -113,7 +121,7 @@ class SentenceDataModule(ResumableData):
         super().__init__()
         self.save_hyperparameters(ignore=["predict_texts", "predict_file"])
         self.files = {"train": train or [], "val": val or [], "test": test or []}
-        self.generated, self.swapped, self.things, self.seed = generated, swapped, things, seed
+        self.generated, self.swapped, self.things, self.hurried, self.seed = generated, swapped, things, hurried, seed
         self.borrowed = Path(borrowed) if borrowed else None
         self.plain = [Path(file) for file in plain or []]
         self.drawn = drawn
@@ -169,6 +177,7 @@ class SentenceDataModule(ResumableData):
             drawn=self.drawn,
             swapped=self.swapped,
             things=self.things,
+            hurried=self.hurried,
         )
         order = TrainOrder(len(dataset), seed=self.seed, position=self.position, batch_size=self.batch_size, **self.share())
         return DataLoader(dataset, batch_size=self.batch_size, sampler=order, collate_fn=list)

@@ -135,7 +135,7 @@ def test_lines_that_name_no_animal_train_as_texts_without_mentions_and_missing_f
     plain = tmp_path / "captions.txt"
     plain.write_text("A red bus in the rain.\nA hot dog stand.\nTwo sea lions on a rock\n\n")
     data = SentenceDataModule(
-        train=[str(sentence_file)], val=[str(sentence_file)], generated=0, by_heart=True, plain=[str(plain), "none.txt"], drawn=6
+        train=[str(sentence_file)], val=[str(sentence_file)], generated=0, by_heart=True, plain=[str(plain), "none.txt"], drawn=6, hurried=0
     )
     data.setup("fit")
     dataset = data.train_dataloader().dataset
@@ -153,3 +153,17 @@ def test_names_that_training_may_meet_are_those_of_its_sentences_and_of_the_lexi
     assert {"quimmel", "cat", "foxes"} <= seen
     assert "zorrel" not in seen
     assert "quimmel" not in data(tmp_path / "absent.jsonl").seen_names()
+
+
+def test_hurried_sentences_are_as_many_as_asked_for(sentence_file):
+    shares = {}
+    for hurried in (0.0, 0.5):
+        data = SentenceDataModule(
+            train=[str(sentence_file)], val=[str(sentence_file)], generated=0, swapped=0, things=0, hurried=hurried, by_heart=True
+        )
+        data.setup("fit")
+        dataset = data.train_dataloader().dataset
+        drawn = [(dataset.written[0].text, dataset[Draw(0, seed)].text) for seed in range(200)]
+        shares[hurried] = sum(before == after for before, after in drawn) / 200
+    assert shares[0.0] > 0.6
+    assert shares[0.5] < 0.6 * shares[0.0]
