@@ -29,21 +29,35 @@ def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(p / (1.0 - p)), dtype=np.float64)
 
 
-def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_], *, steps: int = 50) -> Calibration:
-    """Fit scale and shift by maximum likelihood, all classes pooled (Newton's method).
+def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_]) -> Calibration:
+    """Fit scale and shift by maximum likelihood, all classes pooled.
+
+    Args:
+        logits: (N, K) of validation pictures.
+        shown: (N, K), whether the picture shows the class.
+    """
+    (scale,), shift = fit_logistic(logits.reshape(-1, 1).astype(np.float64), shown.ravel())
+    return Calibration(scale, shift)
+
+
+def fit_logistic(features: NDArray[np.float64], right: NDArray[np.bool_], *, steps: int = 50) -> tuple[tuple[float, ...], float]:
+    """Fit a logistic regression by maximum likelihood (Newton's method).
 
     The targets are Platt's, which keep a finite optimum on separable data: (n+ + 1) / (n+ + 2) and 1 / (n- + 2) (J. Platt,
     "Probabilistic Outputs for Support Vector Machines", 1999).
 
     Args:
-        logits: (N, K) of validation pictures.
-        shown: (N, K), whether the picture shows the class.
+        features: (M, F).
+        right: (M,), what is to be told from them.
         steps: most Newton steps.
+
+    Returns:
+        The weights of the F features, and the intercept.
     """
-    x = np.stack([logits.ravel().astype(np.float64), np.ones(logits.size)])
-    positives = int(shown.sum())
-    target = np.where(shown.ravel(), (positives + 1) / (positives + 2), 1 / (shown.size - positives + 2))
-    weights = np.array([1.0, 0.0])
+    x = np.concatenate([features.T, np.ones((1, len(features)))])
+    positives = int(right.sum())
+    target = np.where(right, (positives + 1) / (positives + 2), 1 / (right.size - positives + 2))
+    weights = np.eye(len(x))[0]
 
     def cost(w: NDArray[np.float64]) -> float:
         z = w @ x
@@ -52,7 +66,7 @@ def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_], *, s
     for _ in range(steps):
         p = 1.0 / (1.0 + np.exp(-np.clip(weights @ x, -50.0, 50.0)))
         gradient = x @ (p - target)
-        hessian = (x * (p * (1 - p))) @ x.T + 1e-9 * np.eye(2)
+        hessian = (x * (p * (1 - p))) @ x.T + 1e-9 * np.eye(len(x))
         step = np.linalg.solve(hessian, gradient)
         step /= max(1.0, float(np.abs(step).max()))  # where sigmoids are flat, a whole Newton step leaps far too far
         size = 1.0
@@ -61,4 +75,5 @@ def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_], *, s
         weights = weights - size * step
         if np.abs(size * step).max() < 1e-8:
             break
-    return Calibration(scale=float(weights[0]), shift=float(weights[1]))
+    *scales, intercept = weights.tolist()
+    return tuple(scales), intercept

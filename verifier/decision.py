@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from animal_cls.calibration import Calibration, log_odds
+from animal_cls.calibration import log_odds
 from animal_ner.names import fold, singulars
 from animal_ner.tags import Claim
+from verifier.asked import Asked
 
 UNKNOWN = ""  # among the kinds that a text speaks of: any animal outside the vocabulary
 LOOKS = 2.5  # log-odds that an animal lends the kinds it is taken for; chosen on validation pictures
@@ -131,7 +132,7 @@ def decide(
     *,
     mentions: Sequence[Mention],
     presence: Mapping[str, float],
-    asked: Calibration,
+    asked: Asked,
     threshold: float,
     seen_from: float,
     certainty: float = 1.0,
@@ -149,8 +150,7 @@ def decide(
     Args:
         mentions: what the text says, in reading order; may be empty.
         presence: calibrated probability 0..1 that the picture shows each kind, for every kind of the release.
-        asked: what a presence says of a kind that somebody speaks of. Presences are calibrated on pictures of which few show any one
-            kind, but what a text names is there about as often as not; fitted on claims about validation pictures.
+        asked: what presences say of a kind that somebody speaks of; fitted on claims about validation pictures.
         threshold: probability of truth, 0..1, from which the answer is true; fitted on validation pairs.
         seen_from: presence, 0..1, from which an animal counts as seen in reason and findings; the answer does not depend on it.
         certainty: probability, 0..1, that the mentions are what the text says. What is true of a text that was misread is open: the less
@@ -233,7 +233,7 @@ def weigh_all(
     denied: frozenset[str],
     presence: Mapping[str, float],
     *,
-    asked: Calibration,
+    asked: Asked,
     alike: Mapping[str, Collection[str]],
     threshold: float,
 ) -> dict[str, float]:
@@ -244,6 +244,9 @@ def weigh_all(
     pairs of look-alikes side by side, 71% are confirmed (90% without this), and of 1,418 that name the one animal of a picture and a
     look-alike, 0.8% (5.3%). Whether it was one view of a picture that showed both, or two, is not known here.
 
+    An animal that is plainly seen stands against each kind (see ``Asked``) but those of the same condition: an owl that is plainly seen
+    is a bird.
+
     Of the kinds that a text names, about every second is there. So of what the likeliest known kind leaves, an unknown animal
     (``UNKNOWN``) gets about half: the largest part with which neither its claim is confirmed nor its denial fails. A known kind that the
     text says is there beside it takes nothing from it: "a cat and a mouse" are two, and a cat that is seen says nothing of the mouse.
@@ -252,17 +255,30 @@ def weigh_all(
         wanted: sets of kinds of each of which one must be shown, as ``conditions`` gives them.
         denied: kinds of which none must be shown.
         presence: calibrated probability 0..1 of each kind.
-        asked: from the log-odds of a presence to the probability that a text which speaks of it is right.
+        asked: from what a picture shows to the probability that it shows a kind of which a text speaks.
         alike: for each kind those that look like it.
         threshold: probability of truth, 0..1, from which an answer is true.
     """
     outdone = _outdone([*wanted, denied], presence, alike)
     evidence = log_odds(np.array(list(presence.values()))) - LOOKS * np.array([kind in outdone for kind in presence])
-    weights = dict(zip(presence, asked.presence(evidence).tolist(), strict=True))
+    rivals = log_odds(np.array(_rivals([*wanted, denied], presence)))
+    weights = dict(zip(presence, asked.probability(evidence, rivals).tolist(), strict=True))
     beside = frozenset().union(*wanted) if {UNKNOWN} in wanted else frozenset()
-    likeliest = max((weight for kind, weight in weights.items() if kind not in beside), default=0.0)
+    unrivalled = asked.probability(evidence, np.full_like(rivals, -np.inf)).tolist()
+    likeliest = max((weight for kind, weight in zip(presence, unrivalled, strict=True) if kind not in beside), default=0.0)
     half = min(math.nextafter(threshold, 0.0), 1.0 - threshold)
     return weights | {UNKNOWN: half * (1.0 - likeliest)}
+
+
+def _rivals(conditions: Collection[frozenset[str]], presence: Mapping[str, float]) -> list[float]:
+    """For each kind the presence of the likeliest one outside the conditions that name it; 0 for a kind that none names."""
+    ranked = sorted(presence, key=presence.__getitem__, reverse=True)
+
+    def rival(kind: str) -> float:
+        own = frozenset().union(*(condition for condition in conditions if kind in condition))
+        return next((presence[other] for other in ranked if other not in own), 0.0) if own else 0.0
+
+    return [rival(kind) for kind in presence]
 
 
 def _outdone(conditions: Iterable[frozenset[str]], presence: Mapping[str, float], alike: Mapping[str, Collection[str]]) -> set[str]:

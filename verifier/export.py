@@ -38,7 +38,7 @@ from verifier.quantization import halve_weights, quantize_convolutions, quantize
 from verifier.release import CARD, FILES, MANIFEST, Manifest, Release, digest
 from verifier.runtime import classifier_session, tag_one_by_one, tagger_session, view_logits
 from verifier.scores import calibration_error
-from verifier.validation import claims_probability, fit_asked, fit_reading, fit_seen_from, fit_threshold, simulate_claims
+from verifier.validation import claims_probability, fit_reading, fit_seen_from, fit_threshold, fit_to_claims, simulate_claims
 
 FORMATS = {
     "onnx": ("ner_checkpoint", "cls_checkpoint"),
@@ -86,7 +86,7 @@ def export(ner: Path, cls: Path, output: Path, *, licence: str | None = None) ->
         images, logits, labels = _seen(looker, pictures.pictures(Side.VAL))
         calibration = _calibration(logits, labels)
         presence = calibration.presence(logits)
-        asked = fit_asked(presence, labels, seed=0)
+        asked = fit_to_claims(presence, labels, seed=0)
         claims = simulate_claims(presence, labels, seed=0)
         probability, truth = claims_probability(claims, presence, asked=asked), np.array([claim.truth for claim in claims])
         threshold = fit_threshold(probability, truth)
@@ -182,7 +182,7 @@ def _calibration(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Cali
     """What the logit of a picture's likeliest kind says of it: of that kind people ask how sure it is.
 
     Fitted to all kinds of all pictures, of which nearly none is shown, presences of likeliest kinds were too small: their calibration
-    error on the test side was 0.042 in place of 0.025. For claims it is all the same, as ``fit_asked`` weighs presences anew.
+    error on the test side was 0.042 in place of 0.025. For claims it is all the same, as ``fit_to_claims`` weighs presences anew.
     """
     likeliest = logits.argmax(axis=1)
     return fit_calibration(logits[np.arange(len(logits)), likeliest][:, None], (likeliest == labels)[:, None])

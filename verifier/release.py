@@ -14,6 +14,7 @@ from typing import Any
 from animal_cls.calibration import Calibration
 from animal_ner.language import ENGLISH
 from animal_ner.tags import TAGS
+from verifier.asked import Asked
 from verifier.decision import InputError
 
 FORMAT = 2
@@ -38,7 +39,7 @@ class Manifest:
         window: most pieces that the tagger reads at once.
         calibration: from the classifier's logits to presences.
         reading: from the log-odds of a text's sureness (see ``animal_ner.tags``) to the probability that it is read right.
-        asked: from the log-odds of a presence to the probability that a text which speaks of it is right.
+        asked: from what a picture shows to the probability that it shows a kind of which a text speaks.
         threshold: probability of truth, 0..1, from which an answer is true.
         seen_from: presence, 0..1, from which an animal counts as seen.
         sha256: digest of each file, by name.
@@ -52,7 +53,7 @@ class Manifest:
     window: int
     calibration: Calibration
     reading: Calibration
-    asked: Calibration
+    asked: Asked
     threshold: float
     seen_from: float
     sha256: dict[str, str]
@@ -78,7 +79,7 @@ class Manifest:
             raise ValueError(f"not a manifest of format {FORMAT}")
         try:
             fields |= {"tags": tuple(fields["tags"]), "kinds": tuple(fields["kinds"]), "calibration": Calibration(**fields["calibration"])}
-            fields |= {name: Calibration(**fields[name]) for name in ("reading", "asked")}
+            fields |= {"reading": Calibration(**fields["reading"]), "asked": Asked(**fields["asked"])}
             manifest = cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"a field is missing or of the wrong type ({error})") from error
@@ -100,8 +101,8 @@ def _share(value: Any) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 1
 
 
-def _calibration(value: Calibration) -> bool:
-    return all(isinstance(number, int | float) and math.isfinite(number) for number in (value.scale, value.shift))
+def _calibration(value: Calibration | Asked) -> bool:
+    return all(isinstance(number, int | float) and math.isfinite(number) for number in asdict(value).values())
 
 
 _RIGHT: dict[str, Callable[[Any], bool]] = {

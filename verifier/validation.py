@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 
 from animal_cls.calibration import Calibration, fit_calibration, log_odds
 from animal_ner.tags import Claim
+from verifier.asked import Asked, fit_asked
 from verifier.decision import Mention, decide
 
 NO_CLASS = -1
 
 
-def fit_asked(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int) -> Calibration:
-    """Fit what a presence says of a kind that somebody speaks of, on as many claims that are right as are wrong.
+def fit_to_claims(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int) -> Asked:
+    """Fit what presences say of a kind that somebody speaks of, on as many claims that are right as are wrong.
 
     Of the wrong ones every third is about a kind that looks alike: for a picture of an animal one of the three that its kind is most
     taken for, for a picture without any one of the three that it is most taken for. The others are drawn evenly.
+    That pictures may show two animals it learns from each one side by side with another, each kind as present as in the one that shows
+    it more.
 
     Args:
         presence: (N, K) calibrated presences.
@@ -28,14 +31,22 @@ def fit_asked(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed:
     """
     chance = np.random.default_rng(seed)
     alike = _alike(presence, labels)
-    values, right = [], []
-    for row, label in zip(presence, labels.tolist(), strict=True):
+    rows, kinds, right = [], [], []
+    for picture, label in enumerate(labels.tolist()):
         wrong = [int(k) for k in chance.choice(presence.shape[1], size=3) if k != label][:2]
-        wrong.append(int(chance.choice(_most_alike(row, label) if label == NO_CLASS else alike[label])))
+        wrong.append(int(chance.choice(_most_alike(presence[picture], label) if label == NO_CLASS else alike[label])))
         own = [] if label == NO_CLASS else [label] * 3
-        values += [row[k] for k in (*own, *wrong)]
+        rows += [presence[picture]] * len(own + wrong)
+        kinds += own + wrong
         right += [True] * len(own) + [False] * len(wrong)
-    return fit_calibration(log_odds(np.array(values))[:, None], np.array(right)[:, None])
+        beside = int(chance.integers(len(labels)))
+        both = {label, int(labels[beside])} - {NO_CLASS}
+        if len(both) > 1:
+            neither = [k for k in wrong if k not in both][-2:]
+            rows += [np.maximum(presence[picture], presence[beside])] * len([*both, *neither])
+            kinds += [*both, *neither]
+            right += [True] * len(both) + [False] * len(neither)
+    return fit_asked(np.array(rows), np.array(kinds), np.array(right))
 
 
 def fit_reading(sureness: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
@@ -68,7 +79,7 @@ def simulate_claims(presence: NDArray[np.float64], labels: NDArray[np.int64], *,
     """Claims about validation pictures, as many true as false.
 
     Each picture meets as many true as false claims of each sort: that its own kind, or another one, is PRESENT or ABSENT, or that one
-    of two kinds is shown (EITHER). Of the other kinds every third looks alike, as in ``fit_asked``.
+    of two kinds is shown (EITHER). Of the other kinds every third looks alike, as in ``fit_to_claims``.
 
     Args:
         presence: (N, K) calibrated presences, which say what looks alike.
@@ -95,13 +106,13 @@ def simulate_claims(presence: NDArray[np.float64], labels: NDArray[np.int64], *,
     return claims
 
 
-def claims_probability(claims: Sequence[SimulatedClaim], presence: NDArray[np.float64], *, asked: Calibration) -> NDArray[np.float64]:
+def claims_probability(claims: Sequence[SimulatedClaim], presence: NDArray[np.float64], *, asked: Asked) -> NDArray[np.float64]:
     """The probability of truth, 0..1, that each of M claims gets: (M,).
 
     Args:
         claims: about the pictures.
         presence: (N, K) calibrated presences of all pictures.
-        asked: as ``fit_asked`` gives it.
+        asked: as ``fit_to_claims`` gives it.
     """
     rows = [{str(kind): float(value) for kind, value in enumerate(row)} for row in presence]
     return np.array(

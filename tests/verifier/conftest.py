@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from animal_cls.calibration import Calibration
 from animal_ner.tags import TAGS
+from verifier.asked import Asked
 from verifier.release import FILES, MANIFEST, Manifest, digest
 
 KINDS = ("cat", "dog", "owl")  # seen where a picture is red, green and blue
@@ -58,7 +59,7 @@ def tiny_release(tmp_path_factory, tokenizer):
         window=64,
         calibration=Calibration(),
         reading=Calibration(),
-        asked=Calibration(),
+        asked=Asked(),
         threshold=0.5,
         seen_from=0.5,
         sha256={name: digest((folder / name).read_bytes()) for name in FILES},

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animal_cls.calibration import Calibration
 from verifier import Claim, InputError, Mention, Reason, Verdict, decide
+from verifier.asked import Asked
 from verifier.decision import UNKNOWN, conditions, weigh, weigh_all
 from verifier.pairs import holds
 
 KINDS = ("cat", "cow", "dog", "duck", "horse", "owl")
 BIRDS = ("duck", "owl")
-ASKED = Calibration(scale=1.0, shift=1.5)
+ASKED = Asked(scale=1.0, shift=1.5, rival=2.0)
 ALIKE = {"cow": {"horse"}, "horse": {"cow"}, "duck": {"goose", "owl"}, "owl": {"duck"}}
 
 
@@ -300,7 +300,7 @@ def test_findings_say_which_mention_failed_and_what_was_seen_instead(mentions, s
 
 def test_of_conditions_that_only_fall_short_together_the_weakest_fails():
     result = decide(
-        mentions=[present("cat"), present("dog")], presence={"cat": 0.5, "dog": 0.45}, asked=Calibration(), threshold=0.4, seen_from=0.1
+        mentions=[present("cat"), present("dog")], presence={"cat": 0.5, "dog": 0.45}, asked=Asked(), threshold=0.4, seen_from=0.1
     )
     assert (result.answer, [each.holds for each in result.findings]) == (False, [True, False])
 
@@ -319,3 +319,25 @@ def test_a_denied_animal_is_the_reason_only_if_its_mention_fails(mentions, prese
     result = decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5, alike=ALIKE)
     if result.reason is Reason.DENIED_ANIMAL_SEEN:
         assert any(m.claim is Claim.ABSENT and not each.holds for m, each in zip(mentions, result.findings, strict=True))
+
+
+@given(st.sampled_from(KINDS), st.sampled_from(KINDS), presences)
+def test_two_animals_are_never_likelier_than_one_of_them(one, other, presence):
+    rule = partial(decide, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5)
+    assert rule(mentions=[present(one), present(other)]).probability <= rule(mentions=[present(one)]).probability + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("mentions", "owl", "answer"),
+    [
+        ([present("dog")], 0.01, True),
+        ([present("dog")], 0.95, False),
+        ([absent("dog")], 0.01, False),
+        ([absent("dog")], 0.95, True),
+        ([present("dog", "cow")], 0.95, False),
+        ([present("dog", "owl")], 0.95, True),
+    ],
+)
+def test_a_faint_animal_counts_where_nothing_else_is_seen(mentions, owl, answer):
+    presence = {"dog": 0.25, "cow": 0.01, "owl": owl, "cat": 0.02}
+    assert decide(mentions=mentions, presence=presence, asked=ASKED, threshold=0.5, seen_from=0.5).answer == answer

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from animal_cls.calibration import Calibration, log_odds
-from verifier.validation import claims_probability, fit_asked, fit_reading, fit_seen_from, fit_threshold, simulate_claims
+from animal_cls.calibration import log_odds
+from verifier.asked import Asked
+from verifier.validation import claims_probability, fit_reading, fit_seen_from, fit_threshold, fit_to_claims, simulate_claims
 
 
 def test_a_perfect_classifier_gets_every_simulated_claim_right():
@@ -10,7 +11,7 @@ def test_a_perfect_classifier_gets_every_simulated_claim_right():
     presence = (labels[:, None] == np.arange(4)).astype(float)
     claims = simulate_claims(presence, labels, seed=0)
     truth = np.array([claim.truth for claim in claims])
-    probability = claims_probability(claims, presence, asked=Calibration())
+    probability = claims_probability(claims, presence, asked=Asked())
     assert len(truth) == 18
     assert truth.mean() == 0.5
     assert ((probability >= 0.5) == truth).all()
@@ -19,7 +20,7 @@ def test_a_perfect_classifier_gets_every_simulated_claim_right():
 def test_simulated_claims_work_with_two_kinds():
     claims = simulate_claims(np.eye(2), np.array([0, 1]), seed=0)
     assert {kind for claim in claims for kind in claim.kinds} == {0, 1}
-    assert claims_probability(claims, np.eye(2), asked=Calibration()).shape == (12,)
+    assert claims_probability(claims, np.eye(2), asked=Asked()).shape == (12,)
 
 
 def test_the_threshold_lies_in_the_middle_of_the_gap():
@@ -37,7 +38,7 @@ def test_a_small_presence_counts_for_more_once_somebody_speaks_of_it_but_not_for
     labels = np.repeat(np.arange(20), 30)
     shown = labels[:, None] == np.arange(20)
     presence = np.clip(np.where(shown, chance.beta(4, 1, shown.shape), chance.beta(0.3, 12, shown.shape)), 1e-4, 1 - 1e-4)
-    asked = fit_asked(presence, labels, seed=0)
+    asked = fit_to_claims(presence, labels, seed=0)
     half = 1 / (1 + np.exp(asked.shift / asked.scale))
     assert 0.05 < half < 0.5
 
