@@ -17,7 +17,7 @@ from animal_cls.picture import Pixels
 # The first convolutions stay float32: their few channels carry the whole picture. In EfficientNet-Lite2 three of 64 took a third of
 # int8's error away and cost a fiftieth of the time; any further block cost more and gave less.
 FLOAT_CONVOLUTIONS = 3
-INT8 = ("Conv", "Add", "Clip", "Relu", "MaxPool")  # what is computed in int8; the pooled features and the last layer are not
+INT8 = ("Conv", "Add", "Clip", "Relu", "MaxPool", "Gemm")  # what is computed in int8, but for the last layer
 SMALL = 256  # tensors of fewer values stay float32: they are nothing in size
 
 
@@ -41,17 +41,19 @@ def quantize_convolutions(full: Path, file: Path, images: Pixels) -> None:
     """
     folded = file.with_suffix(".folded.onnx")
     quant_pre_process(full, folded, skip_symbolic_shape=True)  # batch normalisation becomes part of the convolutions
-    convolutions = [node.name for node in onnx.load(folded).graph.node if node.op_type == "Conv"]
+    nodes = onnx.load(folded).graph.node
+    convolutions, linear = ([node.name for node in nodes if node.op_type == sort] for sort in ("Conv", "Gemm"))
     quantize_static(
         folded,
         file,
         _Images(images),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(INT8),
-        nodes_to_exclude=convolutions[:FLOAT_CONVOLUTIONS],
+        nodes_to_exclude=[*convolutions[:FLOAT_CONVOLUTIONS], *linear[-1:]],
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
+        extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},  # logits of which a softmax is taken
     )
     folded.unlink()
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from animal_cls.data import NO_CLASS
 from animal_cls.module import CheckpointError, Classifier, load_checkpoint, share_of_rate
-from animal_cls.network import build_network, head_of
+from animal_cls.network import WeightsError, build_network, head_of
 from animal_cls.probe import fit_probe
 from animal_cls.split import Side
 
@@ -97,6 +97,24 @@ def test_the_head_starts_as_what_fits_the_features_of_whole_pictures(data, tmp_p
     weight, bias = fit_probe(torch.cat(features), torch.cat(targets), weights=torch.cat(weights), epochs=3, dropout=0.2)
     torch.testing.assert_close(begun.state["network.fc.weight"], weight, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(begun.state["network.fc.bias"], bias, rtol=1e-3, atol=1e-3)
+
+
+def test_a_fit_that_goes_by_imagenet_too_can_be_loaded_again_without_its_weights(data, tmp_path):
+    file = tmp_path / "weights.pth"
+    pretrained = build_network(BACKBONE, outputs=1000)
+    torch.save(pretrained.state_dict(), file)
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights=str(file), imagenet=True, size=32, probe_epochs=2)
+    fit(model, data, 1).save_checkpoint(tmp_path / "fitted.ckpt")
+    file.unlink()
+    assert torch.equal(model.network.fc.pretrained.weight, head_of(pretrained).weight)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        torch.testing.assert_close(load_checkpoint(tmp_path / "fitted.ckpt")(images), model.eval()(images))
+
+
+def test_random_weights_that_are_to_know_imagenet_are_refused(data):
+    with pytest.raises(WeightsError, match=r"model\.imagenet: weights of none know no classes of ImageNet"):
+        fit(Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", imagenet=True, size=32), data, 1)
 
 
 def test_without_a_probe_the_head_starts_at_random_and_all_learns(data):

@@ -227,7 +227,7 @@ def test_the_weights_of_the_release_give_the_logits_of_the_release():
     size = session.get_inputs()[0].shape[-1]
     images = np.random.default_rng(0).integers(0, 256, (2, 3, size, size), dtype=np.uint8)
     expected = session.run(["logits"], {"images": images})[0]
-    network = build_network("tf_efficientnet_lite2", outputs=expected.shape[1]).eval()
+    network = build_network("tf_efficientnet_lite2", outputs=expected.shape[1], imagenet=True).eval()
     load_weights(network, str(CLASSIFIER), backbone="tf_efficientnet_lite2")
     with torch.inference_mode():
         logits = network((torch.from_numpy(images).float() - 127.5) / 127.5)

@@ -49,3 +49,10 @@ def test_a_feature_that_never_varies_does_no_harm(classes):
     weight, bias = fit_probe(torch.cat([features, torch.ones(300, 1)], dim=1), targets, weights=torch.ones(300), epochs=5)
     assert torch.isfinite(weight).all()
     assert torch.isfinite(bias).all()
+
+
+def test_what_is_told_is_never_dropped_and_may_decide_alone(classes):
+    _, targets = classes
+    both = torch.cat([torch.randn(300, 20), 5 * targets], dim=1)
+    weight, bias = fit_probe(both, targets, weights=torch.ones(300), epochs=20, dropout=0.95, told=3)
+    assert (both @ weight.T + bias).argmax(1).tolist() == targets.argmax(1).tolist()
