@@ -9,15 +9,21 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, normalizers
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from animal_cls.calibration import Calibration
+from animal_cls.imagenet import LEAST, ImageNetHead, groups
 from animal_cls.module import Classifier
 from animal_cls.network import library_of
 from animal_ner.module import Tagger
 from animal_ner.text import STRAIGHT
 
 DESCRIPTION = "classifier.json"
+LOGITS = (
+    "imagenet_head.weight @ concatenation(features, told) + imagenet_head.bias; features: what the network's last layer is given; "
+    "told, of each group: log(max(least, sum of the probabilities of its classes)); probabilities: softmax of the network's 1000 outputs"
+)
 TRANSFORMERS_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 SAFETENSORS_FILES = ("classifier.safetensors", DESCRIPTION)
 PT2_FILES = ("classifier.pt2", DESCRIPTION)
@@ -63,14 +69,16 @@ def _as_transformers_has_it(tokenizer: Tokenizer, *, window: int) -> PreTrainedT
 def write_safetensors(classifier: Classifier, calibration: Calibration, folder: Path) -> None:
     """Write a classifier's weights under the names of the library that has the network, and beside them what it must be given.
 
+    Of one that goes by ImageNet's classes, too, the library's network gets the pretrained last layer; the description says how the
+    tensors ``imagenet_head.*``, which the library does not know, make logits of the features and of that layer's.
+
     Args:
         classifier: a trained classifier.
         calibration: from its logits to presences.
         folder: an existing folder.
     """
     hparams = classifier.hparams
-    state = {name: value.contiguous() for name, value in classifier.network.state_dict().items()}
-    save_file(state, folder / SAFETENSORS_FILES[0], metadata={"format": "pt", "backbone": hparams["backbone"]})
+    save_file(_library_state(classifier.network), folder / SAFETENSORS_FILES[0], metadata={"format": "pt", "backbone": hparams["backbone"]})
     description = _description(classifier, calibration) | {
         "backbone": hparams["backbone"],
         "library": library_of(hparams["backbone"]),
@@ -79,7 +87,23 @@ def write_safetensors(classifier: Classifier, calibration: Calibration, folder: 
         "std": list(hparams["std"]),
         "input": "float32 (N, 3, size, size), RGB: whole pictures squashed to size x size, on values 0..1, minus mean, divided by std",
     }
+    if hparams["imagenet"]:
+        description["imagenet_head"] = {
+            "logits": LOGITS,
+            "least": LEAST,
+            "groups": {name: list(classes) for name, classes in groups().items()},
+        }
     _write_json(folder / DESCRIPTION, description)
+
+
+def _library_state(network: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a network by the library's names; those that an ``ImageNetHead`` has beside its pretrained layer by its own."""
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    for at in (name for name, module in network.named_modules() if isinstance(module, ImageNetHead)):
+        for part in ("weight", "bias"):
+            state[f"{at}.{part}"] = state.pop(f"{at}.pretrained.{part}")
+            state[f"imagenet_head.{part}"] = state.pop(f"{at}.linear.{part}")
+    return state
 
 
 def write_pt2(classifier: Classifier, calibration: Calibration, folder: Path) -> None:

@@ -11,6 +11,7 @@ from transformers import pipeline
 
 from animal_cls.calibration import Calibration
 from animal_cls.module import Classifier
+from animal_cls.network import head_of
 from animal_ner.module import Tagger
 from animal_ner.sentences import read_sentences
 from animal_ner.tags import TAGS
@@ -107,6 +108,29 @@ def test_the_weights_load_in_the_library_s_own_network_and_give_the_same_logits(
     assert told["classes"] == ["cat", "dog", "owl"]
     assert told["calibration"] == {"scale": 1.5, "shift": 0.25}
     assert (told["size"], told["padding"]) == (32, "torchvision")
+
+
+@pytest.mark.parametrize("backbone", ["shufflenet_v2_x0_5", "test_efficientnet"])
+def test_weights_that_go_by_imagenet_give_the_same_logits_by_their_description(backbone, images, tmp_path):
+    torch.manual_seed(0)
+    model = Classifier(["cat", "dog", "owl"], backbone, "none", imagenet=True, size=32, dropout=0.0).eval()
+    write_safetensors(model, CALIBRATION, tmp_path)
+    told = json.loads((tmp_path / "classifier.json").read_text())
+    build = {"torchvision": models.get_model, "timm": timm.create_model}[told["library"]]
+    network, state = build(told["backbone"], num_classes=1000).eval(), load_file(tmp_path / "classifier.safetensors")
+    head = {name: state.pop(f"imagenet_head.{name}") for name in ("weight", "bias")}
+    network.load_state_dict(state, strict=True)
+    mean, std = (torch.tensor(told[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
+    features = []
+    head_of(network).register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    with torch.inference_mode():
+        probability = network((images / 255 - mean) / std).softmax(-1)
+        groups = [
+            probability[:, classes].sum(-1).clamp(min=told["imagenet_head"]["least"]).log()
+            for classes in told["imagenet_head"]["groups"].values()
+        ]
+        logits = torch.cat([features[0], torch.stack(groups, dim=-1)], dim=-1) @ head["weight"].T + head["bias"]
+        assert torch.allclose(logits, model(images), atol=1e-4)
 
 
 @pytest.mark.parametrize(("backbone", "padding"), [("test_efficientnet", "torchvision"), ("shufflenet_v2_x0_5", "tensorflow")])
