@@ -17,7 +17,7 @@ from animal_ner.tags import Claim
 from verifier.asked import Asked
 
 UNKNOWN = ""  # among the kinds that a text speaks of: any animal outside the vocabulary
-LOOKS = 2.5  # log-odds that an animal lends the kinds it is taken for; chosen on validation pictures
+LOOKS = 1.5  # log-odds that an animal lends the kinds it is taken for; chosen on validation pictures
 NONE_ALIKE: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
@@ -240,9 +240,10 @@ def weigh_all(
     """Probability 0..1 that a picture shows each kind, if a text asks these conditions of it.
 
     A cheetah is always something of a leopard too. So of kinds that look alike and that a text sets against each other, "a cheetah and
-    a leopard", "a cheetah, not a leopard", all but the likeliest must be seen more plainly, by ``LOOKS``. A picture may show both: of 90
-    pairs of look-alikes side by side, 71% are confirmed (90% without this), and of 1,418 that name the one animal of a picture and a
-    look-alike, 0.8% (5.3%). Whether it was one view of a picture that showed both, or two, is not known here.
+    a leopard", "a cheetah, not a leopard", all but the likeliest must be seen more plainly, by ``LOOKS``. A picture may show both: of 114
+    pairs of look-alikes side by side, 74% are confirmed (84% without this), and of 1,620 that name the one animal of a picture and a
+    look-alike, 0.7% (3.6%; ``scripts/evaluate.py --two-animals 400`` on validation). Whether it was one view of a picture that showed
+    both, or two, is not known here.
 
     An animal that is plainly seen stands against each kind (see ``Asked``) but those of the same condition: an owl that is plainly seen
     is a bird.

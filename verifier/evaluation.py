@@ -26,6 +26,8 @@ from verifier.pipeline import Verifier
 from verifier.release import Manifest, Release
 from verifier.report import Control, Judged, Report, arrays, as_json, as_table, measure, worst
 from verifier.scores import sureness
+from verifier.two_animals import as_table as two_animals_as_table
+from verifier.two_animals import measure_two_animals
 
 
 def judge(pair: Pair, reading: Reading, presence: Mapping[str, float], manifest: Manifest) -> Judged:
@@ -90,6 +92,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(as_table(report, rows=options.rows))
         if options.worst:
             print(f"\n{worst(judged, count=options.worst, threshold=manifest.threshold)}")
+        if options.two_animals:
+            print(f"\n{_two_animals(options, verifier, manifest)}")
         if options.json:
             _write(
                 options.json,
@@ -109,9 +113,9 @@ def _check(options: argparse.Namespace) -> None:
     for name in ("look_alikes", "without_animal"):
         if not 0 <= getattr(options, name) <= 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)}: a share lies between 0 and 1")
-    for name, least in (("rounds", 1), ("rows", 0), ("worst", 0)):
+    for name, least in (("rounds", 1), ("rows", 0), ("worst", 0), ("two_animals", 0)):
         if getattr(options, name) < least:
-            raise InputError(f"--{name} {getattr(options, name)}: at least {least}")
+            raise InputError(f"--{name.replace('_', '-')} {getattr(options, name)}: at least {least}")
     for file in (options.json, options.pairs_json):
         if file and file.is_dir():
             raise InputError(f"{file}: a folder; name a file to write")
@@ -134,6 +138,13 @@ def _pairs(options: argparse.Namespace, verifier: Verifier) -> list[Pair]:
         without_animal=options.without_animal,
         seed=options.seed,
     )
+
+
+def _two_animals(options: argparse.Namespace, verifier: Verifier, manifest: Manifest) -> str:
+    rule = partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from)
+    pictures = read_pictures(options.pictures, side=options.side, negatives=options.negatives)
+    found = measure_two_animals(verifier, rule, pictures, alike=read_look_alikes(), count=options.two_animals, seed=options.seed)
+    return two_animals_as_table(found)
 
 
 def _require_plots() -> None:
@@ -236,6 +247,13 @@ def _parser() -> argparse.ArgumentParser:
     tell = parser.add_argument_group("what is told")
     tell.add_argument("--rows", type=int, default=12, help="most rows of each table; --json has all (default: %(default)s)")
     tell.add_argument("--worst", type=int, default=0, metavar="N", help="list the N surest wrong answers")
+    tell.add_argument(
+        "--two-animals",
+        type=int,
+        default=0,
+        metavar="N",
+        help="tell what is said of N pairs of pictures side by side, too, and of look-alikes",
+    )
     tell.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
     tell.add_argument("--pairs-json", type=Path, metavar="FILE", help="where to write every pair with its verdict, as JSON lines")
     tell.add_argument("--plots", type=Path, metavar="DIR", help="where to draw risk and coverage, reliability and confusions (PNG)")
