@@ -68,8 +68,9 @@ def test_texts_without_a_file_are_told_apart_too() -> None:
 
 
 def test_the_corpus_that_ships_has_no_sentence_on_two_sides() -> None:
-    files = {side: [str(CORPUS / f"{side}.jsonl")] for side in ("train", "val", "test")}
-    SentenceDataModule(**files).setup("fit")
+    for test in ("test", "hard"):
+        files = {side: [str(CORPUS / f"{file}.jsonl")] for side, file in (("train", "train"), ("val", "val"), ("test", test))}
+        SentenceDataModule(**files).setup("fit")
 
 
 def test_plain_lines_that_validate_or_test_are_never_drawn(tmp_path: Path) -> None:
