@@ -51,7 +51,10 @@ class ImageNetHead(nn.Module):
 
 @cache
 def groups() -> Mapping[str, tuple[int, ...]]:
-    """The groups of ImageNet's animals, by name, each with the indices of its classes; ``animal`` has them all."""
+    """The groups of ImageNet's animals, by name, each with the indices of its classes; ``animal`` has them all.
+
+    The order of the rows is that of the weights in every checkpoint: a change of the table makes these unusable.
+    """
     text = files("animal_cls").joinpath("imagenet.tsv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines(), delimiter="\t")
     return {row["group"]: tuple(i for part in row["classes"].split(",") for i in _indices(part)) for row in rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 
+from animal_cls.blank import blank_pictures
 from animal_cls.composition import compose, couple
 from animal_cls.data import NO_CLASS, PictureDataModule
 from animal_cls.imagenet import ImageNetHead, groups
@@ -64,9 +65,10 @@ class Classifier(LightningModule):
         warmup: share of the training in which the rates rise linearly, 0..1.
         dropout: probability that the head drops a feature, 0..1.
         target: what a present class should score, 0..1; below 1 the network is less sure of wrong labels.
+        blank: share of the pictures that are trained on, and that fit the head, that show nothing (see ``blank_pictures``), 0..1.
         composed: share of each training batch composed of two pictures, so that several kinds may be present, 0..1.
         freeze_batch_norm: keep the pretrained BatchNorm statistics.
-        channels_last: lay out tensors with channels last, which convolutions prefer (1.7 times as fast on a CPU).
+        channels_last: lay out tensors with channels last, which convolutions prefer.
         compile: run training steps through ``torch.compile``, which may be faster on a GPU; the first step takes long.
     """
 
@@ -90,6 +92,7 @@ class Classifier(LightningModule):
         warmup: float = 0.1,
         dropout: float = 0.2,
         target: float = 0.95,
+        blank: float = 0.0,
         composed: float = 0.2,
         freeze_batch_norm: bool = True,
         channels_last: bool = True,
@@ -148,7 +151,7 @@ class Classifier(LightningModule):
         loader = data.whole_train_dataloader()
         limit = self.trainer.limit_train_batches
         seen = islice(loader, limit if isinstance(limit, int) else None)
-        parts = zip(*(self._features(batch) for batch in seen), strict=True)
+        parts = zip(*(self._features(batch) for batch in self._beside_blanks(seen)), strict=True)
         features, targets, weights = (self._gathered(torch.cat(part)) for part in parts)
         layer = fit_probe(
             features,
@@ -161,6 +164,21 @@ class Classifier(LightningModule):
         with torch.no_grad():
             for parameter, value in zip((head_of(self.network).weight, head_of(self.network).bias), layer, strict=True):
                 parameter.copy_(self.trainer.strategy.broadcast(value))
+
+    def _beside_blanks(self, batches: Iterable[Mapping[str, Tensor]]) -> Iterator[Mapping[str, Tensor]]:
+        """Batches, and after each the pictures that show nothing."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for batch in batches:
+                yield batch
+                if count := round(self.hparams["blank"] * len(batch["image"])):
+                    none = torch.full_like(batch["label"][:count], NO_CLASS)
+                    blanks = blank_pictures(count, batch["image"].shape[-1])
+                    yield {
+                        "image": blanks,
+                        "label": none,
+                        "weight": torch.full_like(batch["weight"][:count], float(batch["weight"].mean())),
+                    }
 
     def _gathered(self, rows: Tensor) -> Tensor:
         """The rows of all processes, each of which has as many, on the CPU."""
@@ -210,9 +228,18 @@ class Classifier(LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Binary cross-entropy of every class, summed over classes and averaged over pictures."""
         images, presence = compose(batch["image"], self._presence(batch["label"]), share=self.hparams["composed"])
+        images, presence = self._with_blanks(images, presence)
         loss = self._loss(self._train_forward(images), presence)
         self.log("train/loss", loss, batch_size=len(images), prog_bar=True)
         return loss
+
+    def _with_blanks(self, images: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
+        """Let a share of the pictures of a batch show nothing."""
+        count = round(self.hparams["blank"] * len(images))
+        if not count:
+            return images, presence
+        blanks = blank_pictures(count, images.shape[-1]).to(images)
+        return torch.cat([blanks, images[count:]]), torch.cat([torch.zeros_like(presence[:count]), presence[count:]])
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Loss and scores; returns the logits (B, K)."""
@@ -320,6 +347,10 @@ class Classifier(LightningModule):
         """
         _check_task(checkpoint, "the checkpoint")
         stored = list(checkpoint["hyper_parameters"]["classes"])
+        imagenet = bool(checkpoint["hyper_parameters"].get("imagenet", False))  # which older checkpoints do not know
+        if imagenet != self.hparams["imagenet"]:
+            self.hparams["imagenet"] = imagenet
+            self._build(len(self.classes))
         if not self.classes:
             self.classes = stored
             self.hparams["classes"] = stored

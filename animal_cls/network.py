@@ -141,12 +141,12 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str, classes: Se
     Raises:
         WeightsError: the weights cannot be had or belong to another network.
     """
-    state = _for_imagenet_head(network, _unfold_batch_norm(network, _read_weights(weights, backbone)))
+    known = _classes_of(weights)
+    state = _for_imagenet_head(network, _unfold_batch_norm(network, _read_weights(weights, backbone)), known)
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     head = {id(p) for p in head_of(network).parameters()}
     head_names = {name for name, p in network.named_parameters(remove_duplicate=False) if id(p) in head}
-    known = _classes_of(weights)
     if known and classes and known != list(classes):
         fitting = {name: value for name, value in fitting.items() if name not in head_names}
     missing = [name for name in own if name not in fitting and name not in head_names and not name.endswith("num_batches_tracked")]
@@ -164,12 +164,18 @@ def _name_of(module: nn.Module, network: nn.Module) -> str:
     return names[module]
 
 
-def _for_imagenet_head(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give an ``ImageNetHead`` the last layer of weights that tell ImageNet's classes apart, if these are such."""
+def _for_imagenet_head(network: nn.Module, state: Mapping[str, Tensor], classes: Sequence[str] | None) -> dict[str, Tensor]:
+    """Give an ``ImageNetHead`` the last layer of weights that tell ImageNet's classes apart, if these are such.
+
+    Weights that say which classes theirs are tell others apart, but for an export of a network with such a head.
+    """
     head = next((name for name, module in network.named_modules() if isinstance(module, ImageNetHead)), None)
-    if head is None or len(state.get(f"{head}.bias", ())) != CLASSES:
+    exported = "imagenet_head.weight" in state
+    if head is None or len(state.get(f"{head}.bias", ())) != CLASSES or (classes and not exported):
         return dict(state)
-    return {name.replace(f"{head}.", f"{head}.pretrained.", 1) if name.startswith(f"{head}.") else name: v for name, v in state.items()}
+    renamed = {f"{head}.{part}": f"{head}.pretrained.{part}" for part in ("weight", "bias")}
+    renamed |= {f"imagenet_head.{part}": f"{head}.linear.{part}" for part in ("weight", "bias")}
+    return {renamed.get(name, name): value for name, value in state.items()}
 
 
 def _read_weights(weights: str, backbone: str) -> dict[str, Tensor]:

@@ -50,6 +50,7 @@ def fit_probe(
         torch.manual_seed(0)
         layer = nn.Linear(features.shape[1], targets.shape[1])
         nn.init.normal_(layer.weight, std=0.002)
+        nn.init.zeros_(layer.weight[:, seen:])  # what never varies in training would keep what it begins with
         nn.init.constant_(layer.bias, -math.log(max(targets.shape[1] - 1, 1)))
         optimizer = torch.optim.AdamW(layer.parameters(), lr=rate, weight_decay=weight_decay)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(epochs, 1))

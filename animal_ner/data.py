@@ -63,7 +63,7 @@ class TrainingSentences(Dataset[Sentence]):
         i, seed = key if isinstance(key, Draw) else (key, key)
         chance = random.Random(seed)
         sentence = self._sentence(i, chance)
-        return hurry(sentence, chance) if chance.random() < self.hurried else make_slips(sentence, chance)
+        return hurry(sentence, chance) if self.hurried and chance.random() < self.hurried else make_slips(sentence, chance)
 
     def _sentence(self, i: int, chance: random.Random) -> Sentence:
         if i >= len(self.written) + self.generated:
@@ -111,7 +111,7 @@ class SentenceDataModule(ResumableData):
         drawn: int = 0,
         swapped: float = 0.5,
         things: float = 0.05,
-        hurried: float = 0.1,
+        hurried: float = 0.0,
         seed: int = 0,
         by_heart: bool = False,
         batch_size: int = 32,

@@ -6,13 +6,13 @@ import random
 import re
 from collections.abc import Callable
 
-from animal_ner.names import lexicon, ordinary
+from animal_ner.names import NO_KINDS, Kinds, fold, lexicon, ordinary, singulars
 from animal_ner.sentences import Sentence
 from animal_ner.tags import Span
 from animal_ner.variation import misspell
 
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
-MARKS = re.compile(r"[,.;:!]+(?=\s|$)")
+MARKS = re.compile(r"[,.;:!]+(?=\s)")  # not those between two words, which would become one
 SHORT = {  # whole words, as they are typed
     word: tuple(typed.split())
     for word, typed in {
@@ -139,6 +139,7 @@ def hurry(sentence: Sentence, chance: random.Random) -> Sentence:
         text += name
         at = mention.end
     text += between(sentence.text[at:])
+    text = text if marks else text[: mentions[-1].end if mentions else 0] + text[mentions[-1].end if mentions else 0 :].rstrip(".!")
     return Sentence(text, tuple(mentions), sentence.category) if text.strip() else sentence
 
 
@@ -165,5 +166,10 @@ def _misspelt(word: str, chance: random.Random, share: float) -> str:
     if len(word) < 3 or chance.random() >= share:  # of shorter ones nothing would be left to know them by
         return word
     new = spell_by_ear(word, chance)
-    taken = lexicon().get(new.lower()) not in (None, lexicon().get(word.lower())) or new.lower() in ordinary()
+    taken = _kinds(new) not in (NO_KINDS, _kinds(word)) or new.lower() in ordinary()
     return word if taken else new
+
+
+def _kinds(word: str) -> Kinds:
+    """The kinds that a word may mean as it is spelt, in the singular or the plural."""
+    return NO_KINDS.union(*(lexicon().get(form, NO_KINDS) for form in singulars(fold(word))))

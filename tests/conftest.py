@@ -162,7 +162,13 @@ def tiny_data(
             *(f"--data.root={picture_folder}", f"--data.negatives={negatives_folder}", "--data.corrections=null"),
             f"--data.split_file={tmp_path_factory.mktemp('split') / 'split.csv'}",
             *("--data.size=32", "--data.train_size=32", "--data.num_workers=0", "--data.batch_size=4"),
-            *("--model.backbone=shufflenet_v2_x0_5", "--model.padding=torchvision", "--model.weights=none", "--model.size=32"),
+            *(
+                "--model.backbone=shufflenet_v2_x0_5",
+                "--model.padding=torchvision",
+                "--model.weights=none",
+                "--model.imagenet=false",
+                "--model.size=32",
+            ),
             "--model.probe_epochs=1",
         ],
     }

@@ -68,6 +68,7 @@ def tiny_pictures(picture_folder, negatives_folder, split_file):
         "--data.test=0.2",
         f"--model.size={SIZE}",
         "--model.weights=none",
+        "--model.imagenet=false",
         "--model.probe_epochs=1",
     ]
 

@@ -46,17 +46,16 @@ def in_place(rivals: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip((rivals - HINTED) / (PLAIN - HINTED), 0.0, 1.0)
 
 
-def fit_asked(presence: NDArray[np.float64], kinds: NDArray[np.int64], right: NDArray[np.bool_]) -> Asked:
-    """Fit it to M claims, of one kind each, by maximum likelihood.
+def fit_asked(presence: NDArray[np.float64], rivals: NDArray[np.float64], right: NDArray[np.bool_]) -> Asked:
+    """Fit it to M claims, of one kind each, by maximum likelihood; where others speak for a kind they count nothing.
 
     Args:
-        presence: (M, K) calibrated presences of the picture of each claim.
-        kinds: (M,) index of the kind that each claim says is there.
-        right: (M,) whether it is.
+        presence: (M,) calibrated presences, 0..1, of the kind that each claim says is there.
+        rivals: (M,) of the likeliest other kind in its picture.
+        right: (M,) whether the claim is right.
     """
-    claims = np.arange(len(kinds))
-    others = presence.copy()
-    others[claims, kinds] = 0.0
-    features = np.stack([log_odds(presence[claims, kinds]), -in_place(log_odds(others.max(axis=1)))], axis=1)
-    (scale, rival), shift = fit_logistic(features, right)
-    return Asked(scale, shift, rival)
+    evidence = log_odds(presence)
+    (scale, rival), shift = fit_logistic(np.stack([evidence, -in_place(log_odds(rivals))], axis=1), right)
+    if rival < 0:
+        (scale,), shift = fit_logistic(evidence[:, None], right)
+    return Asked(scale, shift, max(rival, 0.0))

@@ -92,8 +92,6 @@ def main(args: Sequence[str] | None = None) -> int:
         print(as_table(report, rows=options.rows))
         if options.worst:
             print(f"\n{worst(judged, count=options.worst, threshold=manifest.threshold)}")
-        if options.two_animals:
-            print(f"\n{_two_animals(options, verifier, manifest)}")
         if options.json:
             _write(
                 options.json,
@@ -103,6 +101,8 @@ def main(args: Sequence[str] | None = None) -> int:
             _write(options.pairs_json, "".join(_line(each) for each in judged).encode())
         if options.plots:
             _write_plots(options.plots, judged, report)
+        if options.two_animals:
+            print(f"\n{_two_animals(options, verifier, manifest)}")
     except (InputError, SentenceError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -254,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="tell what is said of N pairs of pictures side by side, too, and of look-alikes",
     )
-    tell.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures")
+    tell.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures of the pairs")
     tell.add_argument("--pairs-json", type=Path, metavar="FILE", help="where to write every pair with its verdict, as JSON lines")
     tell.add_argument("--plots", type=Path, metavar="DIR", help="where to draw risk and coverage, reliability and confusions (PNG)")
     return parser

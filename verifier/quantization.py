@@ -17,7 +17,7 @@ from animal_cls.picture import Pixels
 # The first convolutions stay float32: their few channels carry the whole picture. In EfficientNet-Lite2 three of 64 took a third of
 # int8's error away and cost a fiftieth of the time; any further block cost more and gave less.
 FLOAT_CONVOLUTIONS = 3
-INT8 = ("Conv", "Add", "Clip", "Relu", "MaxPool", "Gemm")  # what is computed in int8, but for the last layer
+INT8 = ("Conv", "Add", "Clip", "Relu", "MaxPool", "Gemm")  # what is computed in int8, but for the first convolutions and the last layer
 SMALL = 256  # tensors of fewer values stay float32: they are nothing in size
 
 
@@ -32,7 +32,9 @@ def quantize_transformer(full: Path, file: Path) -> None:
 
 
 def quantize_convolutions(full: Path, file: Path, images: Pixels) -> None:
-    """Compute convolutions in int8, one scale for each output channel, within the ranges that activations have on some pictures.
+    """Compute convolutions, and linear layers but the last, in int8, within the ranges that activations have on some pictures.
+
+    Weights have a scale for each output channel.
 
     Args:
         full: the float32 model, from ``images``, uint8 (N, 3, S, S), to logits.
@@ -53,7 +55,7 @@ def quantize_convolutions(full: Path, file: Path, images: Pixels) -> None:
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},  # logits of which a softmax is taken
+        extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},  # they may be logits of which a softmax is taken
     )
     folded.unlink()
 

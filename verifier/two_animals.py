@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from animal_cls.picture import Pixels, load_picture
+from animal_cls.picture import PictureError, Pixels, load_picture
 from animal_ner.tags import Claim
-from verifier.decision import NONE_ALIKE, Mention, Verdict
+from verifier.decision import NONE_ALIKE, InputError, Mention, Verdict
 from verifier.pairs import NO_KIND, Picture
 from verifier.pipeline import Verifier
 
@@ -33,8 +33,11 @@ def measure_two_animals(
         rule: ``decide``, with what a release decides by; it is given mentions, presence and alike.
         pictures: labelled ones; those without an animal are left out.
         alike: for each kind those that look like it.
-        count: pairs of pictures of each sort, at most.
+        count: pairs of pictures of each sort, alike or not, at most; no two kinds meet twice.
         seed: of the pairs.
+
+    Raises:
+        InputError: a picture cannot be read.
 
     Returns:
         For each sort of claim how many there were, and the share, 0..1, that were confirmed.
@@ -69,16 +72,21 @@ def _claims(
         of_this_sort = [(one, other) for one, other in couples if (other in alike.get(one, ())) is similar]
         for one, other in chance.sample(of_this_sort, min(count, len(of_this_sort))):
             presence = verifier.look(_side_by_side(chance.choice(by_kind[one]), chance.choice(by_kind[other])))
-            third = chance.choice([kind for kind in verifier.kinds if kind not in {one, other, *alike.get(one, ()), *alike.get(other, ())}])
+            others = [kind for kind in verifier.kinds if kind not in {one, other, *alike.get(one, ()), *alike.get(other, ())}]
             yield f"photos of {named}: both", [one, other], presence, similar
             yield f"photos of {named}: one of them", [chance.choice((one, other))], presence, False
-            yield f"photos of {named}: another kind", [third], presence, False
-            yield f"photos of {named}: one of them and another kind", [one, third], presence, False
+            if others:
+                third = chance.choice(others)
+                yield f"photos of {named}: another kind", [third], presence, False
+                yield f"photos of {named}: one of them and another kind", [one, third], presence, False
     for picture in pictures:
         for rival in sorted(set(alike.get(picture.label, ())) & set(verifier.kinds)):
             yield "a photo of one kind: it and a look-alike", [picture.label, rival], look(picture.path), True
 
 
 def _side_by_side(left: Path, right: Path) -> Image.Image:
-    halves: list[Pixels] = [load_picture(path, SIDE) for path in (left, right)]
+    try:
+        halves: list[Pixels] = [load_picture(path, SIDE) for path in (left, right)]
+    except PictureError as error:
+        raise InputError(str(error)) from error
     return Image.fromarray(np.concatenate(halves, axis=1))

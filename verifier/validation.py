@@ -17,12 +17,11 @@ NO_CLASS = -1
 
 
 def fit_to_claims(presence: NDArray[np.float64], labels: NDArray[np.int64], *, seed: int) -> Asked:
-    """Fit what presences say of a kind that somebody speaks of, on as many claims that are right as are wrong.
+    """Fit what presences say of a kind that somebody speaks of, on about as many claims that are right as are wrong.
 
     Of the wrong ones every third is about a kind that looks alike: for a picture of an animal one of the three that its kind is most
-    taken for, for a picture without any one of the three that it is most taken for. The others are drawn evenly.
-    That pictures may show two animals it learns from each one side by side with another, each kind as present as in the one that shows
-    it more.
+    taken for, for a picture without any one of the three that it is most taken for. The others are drawn evenly. Each picture is also put
+    beside another one, so that two animals may be there; a kind is then as present as in the picture that shows it more.
 
     Args:
         presence: (N, K) calibrated presences.
@@ -31,22 +30,23 @@ def fit_to_claims(presence: NDArray[np.float64], labels: NDArray[np.int64], *, s
     """
     chance = np.random.default_rng(seed)
     alike = _alike(presence, labels)
-    rows, kinds, right = [], [], []
+    claims: list[tuple[float, float, bool]] = []  # presence of the kind, of its likeliest rival, and whether the kind is there
     for picture, label in enumerate(labels.tolist()):
         wrong = [int(k) for k in chance.choice(presence.shape[1], size=3) if k != label][:2]
         wrong.append(int(chance.choice(_most_alike(presence[picture], label) if label == NO_CLASS else alike[label])))
-        own = [] if label == NO_CLASS else [label] * 3
-        rows += [presence[picture]] * len(own + wrong)
-        kinds += own + wrong
-        right += [True] * len(own) + [False] * len(wrong)
+        claims += _claims_of(presence[picture], [] if label == NO_CLASS else [label] * 3, wrong)
         beside = int(chance.integers(len(labels)))
-        both = {label, int(labels[beside])} - {NO_CLASS}
+        both = sorted({label, int(labels[beside])} - {NO_CLASS})
         if len(both) > 1:
-            neither = [k for k in wrong if k not in both][-2:]
-            rows += [np.maximum(presence[picture], presence[beside])] * len([*both, *neither])
-            kinds += [*both, *neither]
-            right += [True] * len(both) + [False] * len(neither)
-    return fit_asked(np.array(rows), np.array(kinds), np.array(right))
+            claims += _claims_of(np.maximum(presence[picture], presence[beside]), both, [k for k in wrong if k not in both][-2:])
+    kinds, rivals, right = map(np.array, zip(*claims, strict=True))
+    return fit_asked(kinds, rivals, right)
+
+
+def _claims_of(row: NDArray[np.float64], there: Sequence[int], missing: Sequence[int]) -> list[tuple[float, float, bool]]:
+    """Presence of the kind, presence of its likeliest rival and truth of claims that name one kind each."""
+    first, second = np.argsort(-row)[:2] if len(row) > 1 else (0, 0)
+    return [(float(row[k]), float(row[second if k == first else first]), k in there) for k in (*there, *missing)]
 
 
 def fit_reading(sureness: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:

@@ -42,6 +42,8 @@ def tiny_model() -> list[str]:
         f"--model.backbone={BACKBONE}",
         "--model.padding=torchvision",
         "--model.weights=none",
+        "--model.imagenet=false",
+        "--model.imagenet=false",
         f"--model.size={SIZE}",
         "--model.probe_epochs=0",
         "--data.corrections=null",

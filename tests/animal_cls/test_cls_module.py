@@ -112,6 +112,19 @@ def test_a_fit_that_goes_by_imagenet_too_can_be_loaded_again_without_its_weights
         torch.testing.assert_close(load_checkpoint(tmp_path / "fitted.ckpt")(images), model.eval()(images))
 
 
+def test_a_checkpoint_of_before_imagenet_counted_is_read_by_a_configuration_that_has_it(data, tmp_path):
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, probe_epochs=0)
+    fit(model, data, 1).save_checkpoint(tmp_path / "old.ckpt")
+    old = torch.load(tmp_path / "old.ckpt", weights_only=True)
+    del old["hyper_parameters"]["imagenet"]
+    new = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", imagenet=True, size=32)
+    new.on_load_checkpoint(old)
+    new.load_state_dict(old["state_dict"])
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        torch.testing.assert_close(new.eval()(images), model.eval()(images))
+
+
 def test_random_weights_that_are_to_know_imagenet_are_refused(data):
     with pytest.raises(WeightsError, match=r"model\.imagenet: weights of none know no classes of ImageNet"):
         fit(Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", imagenet=True, size=32), data, 1)

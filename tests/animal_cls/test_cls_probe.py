@@ -51,6 +51,13 @@ def test_a_feature_that_never_varies_does_no_harm(classes):
     assert torch.isfinite(bias).all()
 
 
+def test_what_never_varied_in_training_says_nothing_later(classes):
+    features, targets = classes
+    constant = torch.full((300, 2), -8.0)
+    weight, _ = fit_probe(torch.cat([features, constant], dim=1), targets, weights=torch.ones(300), epochs=5, told=2)
+    assert (weight[:, -2:] == 0).all()
+
+
 def test_what_is_told_is_never_dropped_and_may_decide_alone(classes):
     _, targets = classes
     both = torch.cat([torch.randn(300, 20), 5 * targets], dim=1)

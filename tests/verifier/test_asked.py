@@ -29,14 +29,20 @@ def test_what_another_animal_takes_away_is_learnt_from_claims():
     chance = np.random.default_rng(0)
     evidence, rival = chance.normal(0, 2, 4000), chance.normal(0, 3, 4000)
     right = chance.random(4000) < 1 / (1 + np.exp(-(1.2 * evidence + 0.5 - 3.0 * in_place(rival))))
-    presence = 1 / (1 + np.exp(-np.stack([evidence, rival, np.full(4000, -9.0)], axis=1)))
-    asked = fit_asked(presence, np.zeros(4000, dtype=int), right)
+    asked = fit_asked(*(1 / (1 + np.exp(-odds)) for odds in (evidence, rival)), right)
     assert (asked.scale, asked.shift, asked.rival) == pytest.approx((1.2, 0.5, 3.0), abs=0.4)
 
 
 def test_certain_presences_are_learnt_from_too():
-    presence = np.array([[1.0, 0.0], [0.0, 1.0]] * 50)
-    asked = fit_asked(presence, np.zeros(100, dtype=int), presence[:, 0] == 1)
-    there, missing = asked.probability(log_odds(presence[:2, 0]), log_odds(presence[:2, 1]))
+    presence, rivals = np.array([1.0, 0.0] * 50), np.array([0.0, 1.0] * 50)
+    asked = fit_asked(presence, rivals, presence == 1)
+    there, missing = asked.probability(log_odds(presence[:2]), log_odds(rivals[:2]))
     assert there > 0.9
     assert missing < 0.1
+
+
+def test_where_rivals_speak_for_a_kind_they_count_nothing():
+    chance = np.random.default_rng(0)
+    presence, rivals = chance.random(2000), chance.random(2000)
+    asked = fit_asked(presence, rivals, chance.random(2000) < np.where(rivals > 0.8, 0.9, 0.5))
+    assert asked.rival == 0

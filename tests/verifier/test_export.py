@@ -46,7 +46,13 @@ def checkpoints(tmp_path_factory, picture_folder, negatives_folder, encoder_fold
         "--trainer.check_val_every_n_epoch=20",
     ]
     assert animal_ner([*config, *trainer, *tagger, *sentences, *variation]) == 0
-    classifier = ["--model.backbone=shufflenet_v2_x0_5", "--model.padding=torchvision", "--model.weights=none", "--model.size=32"]
+    classifier = [
+        "--model.backbone=shufflenet_v2_x0_5",
+        "--model.padding=torchvision",
+        "--model.weights=none",
+        "--model.imagenet=false",
+        "--model.size=32",
+    ]
     classifier += ["--model.probe_epochs=0", "--model.rate=0.003", "--model.freeze_batch_norm=false", "--model.composed=0"]
     pictures = [f"--data.root={picture_folder}", f"--data.negatives={negatives_folder}", f"--data.split_file={runs / 'split.csv'}"]
     pictures += ["--data.size=32", "--data.train_size=32", "--data.num_workers=0", "--data.batch_size=8", "--data.smallest_crop=0.9"]

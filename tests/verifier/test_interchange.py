@@ -11,7 +11,7 @@ from transformers import pipeline
 
 from animal_cls.calibration import Calibration
 from animal_cls.module import Classifier
-from animal_cls.network import head_of
+from animal_cls.network import head_of, load_weights
 from animal_ner.module import Tagger
 from animal_ner.sentences import read_sentences
 from animal_ner.tags import TAGS
@@ -131,6 +131,10 @@ def test_weights_that_go_by_imagenet_give_the_same_logits_by_their_description(b
         ]
         logits = torch.cat([features[0], torch.stack(groups, dim=-1)], dim=-1) @ head["weight"].T + head["bias"]
         assert torch.allclose(logits, model(images), atol=1e-4)
+
+        again = Classifier(["cat", "dog", "owl"], backbone, imagenet=True, size=32, mean=model.hparams["mean"], std=model.hparams["std"])
+        load_weights(again.network, str(tmp_path / "classifier.safetensors"), backbone=backbone, classes=again.classes)
+        assert torch.allclose(again.eval()(images), model(images), atol=1e-4)
 
 
 @pytest.mark.parametrize(("backbone", "padding"), [("test_efficientnet", "torchvision"), ("shufflenet_v2_x0_5", "tensorflow")])

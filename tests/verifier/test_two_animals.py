@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from verifier.asked import Asked
-from verifier.decision import decide
+from verifier.decision import InputError, decide
 from verifier.evaluation import main
 from verifier.pairs import Picture
 from verifier.two_animals import as_table, measure_two_animals
@@ -52,6 +52,18 @@ def test_what_the_rule_for_look_alikes_does_is_told(pictures):
     found = measure_two_animals(looker(dog=0.75), RULE, pictures, alike=ALIKE, count=9, seed=0)
     assert found["a photo of one kind: it and a look-alike"] == (2, 0.0)
     assert found["a photo of one kind: it and a look-alike, without the rule for these"] == (2, 0.5)
+
+
+def test_a_release_of_two_kinds_has_no_other_kind_to_ask_about(pictures):
+    two = SimpleNamespace(kinds=("cat", "dog"), look=looker().look)
+    found = measure_two_animals(two, RULE, pictures[:2], alike={}, count=9, seed=0)
+    assert found == {"photos of two kinds: both": (1, 1.0), "photos of two kinds: one of them": (1, 1.0)}
+
+
+def test_a_picture_that_cannot_be_read_is_named(pictures):
+    pictures[0].path.write_text("no picture")
+    with pytest.raises(InputError, match=r"cat\.png"):
+        measure_two_animals(looker(), RULE, pictures, alike={}, count=9, seed=0)
 
 
 def test_the_table_has_a_line_for_each_sort():
