@@ -24,9 +24,9 @@ def blank_pictures(count: int, size: int) -> Tensor:
     """
     pictures = []
     for _ in range(count):
-        cells, noise = (choices[int(torch.randint(len(choices), ()))] for choices in (COARSEST, NOISES))
-        middle, spread = torch.rand(1, 3, 1, 1), torch.rand(())
-        colours = middle + spread * (torch.rand(1, 3, cells, cells) - 0.5)
+        cells, noise = COARSEST[int(torch.randint(len(COARSEST), ()))], NOISES[int(torch.randint(len(NOISES), ()))]
+        brightness, saturation, spread = 1.4 * torch.rand(()) - 0.2, torch.rand(()) ** 2, torch.rand(())  # often white, black or grey
+        colours = brightness + saturation * (torch.rand(1, 3, 1, 1) - 0.5) + spread * (torch.rand(1, 3, cells, cells) - 0.5)
         smooth = nn.functional.interpolate(colours, size=(size, size), mode="bilinear", align_corners=True)
         pictures.append(255 * smooth + noise * torch.randn(1, 1, size, size))
     return torch.cat([*pictures, torch.empty(0, 3, size, size)]).clamp(0, 255).round().to(torch.uint8)
