@@ -241,8 +241,8 @@ def weigh_all(
 
     A cheetah is always something of a leopard too. So of kinds that look alike and that a text sets against each other, "a cheetah and
     a leopard", "a cheetah, not a leopard", all but the likeliest must be seen more plainly, by ``LOOKS``. A picture may show both: of 114
-    pairs of look-alikes side by side, 74% are confirmed (84% without this), and of 1,620 that name the one animal of a picture and a
-    look-alike, 0.7% (3.6%; ``scripts/evaluate.py --two-animals 400`` on validation). Whether it was one view of a picture that showed
+    pairs of look-alikes side by side, 75% are confirmed (83% without this), and of 1,620 that name the one animal of a picture and a
+    look-alike, 0.7% (4.4%; ``scripts/evaluate.py --two-animals 400`` on validation). Whether it was one view of a picture that showed
     both, or two, is not known here.
 
     An animal that is plainly seen stands against each kind (see ``Asked``) but those of the same condition: an owl that is plainly seen
