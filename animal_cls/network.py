@@ -141,8 +141,9 @@ def load_weights(network: nn.Module, weights: str, *, backbone: str, classes: Se
     Raises:
         WeightsError: the weights cannot be had or belong to another network.
     """
+    state = _unfold_batch_norm(network, _read_weights(weights, backbone))
     known = _classes_of(weights)
-    state = _for_imagenet_head(network, _unfold_batch_norm(network, _read_weights(weights, backbone)), known)
+    state = _for_imagenet_head(network, state, known)
     own = network.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     head = {id(p) for p in head_of(network).parameters()}
