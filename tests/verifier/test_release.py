@@ -11,7 +11,7 @@ import pytest
 import verifier.release
 from verifier import InputError, Verifier
 from verifier.cli import main
-from verifier.release import FILES, MANIFEST, SHIPPED, Release, digest
+from verifier.release import FILES, MANIFEST, SHIPPED, Manifest, Release, digest
 
 ROOT = Path(__file__).parents[2]
 CAT = str(ROOT / "notebooks" / "cat.jpg")
@@ -186,3 +186,9 @@ def test_the_hook_of_that_test_does_refuse():
     ]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert refused.stderr.startswith("socket.")
+
+
+def test_a_manifest_of_before_rivals_counted_has_none():
+    fields = json.loads(Release().manifest.to_json())
+    del fields["asked"]["rival"]
+    assert Manifest.from_json(json.dumps(fields)).asked.rival == 0
