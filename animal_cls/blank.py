@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-COARSEST = (1, 2, 5)  # colours along a side: one alone, a gradient, clouds
+CELLS = (1, 2, 5)  # colours along a side: one alone, a gradient, clouds
 NOISES = (0.0, 3.0, 12.0)  # standard deviation of the noise, of 255
 
 
@@ -24,7 +24,7 @@ def blank_pictures(count: int, size: int) -> Tensor:
     """
     pictures = []
     for _ in range(count):
-        cells, noise = COARSEST[int(torch.randint(len(COARSEST), ()))], NOISES[int(torch.randint(len(NOISES), ()))]
+        cells, noise = CELLS[int(torch.randint(len(CELLS), ()))], NOISES[int(torch.randint(len(NOISES), ()))]
         brightness, saturation, spread = 1.4 * torch.rand(()) - 0.2, torch.rand(()) ** 2, torch.rand(())  # often white, black or grey
         colours = brightness + saturation * (torch.rand(1, 3, 1, 1) - 0.5) + spread * (torch.rand(1, 3, cells, cells) - 0.5)
         smooth = nn.functional.interpolate(colours, size=(size, size), mode="bilinear", align_corners=True)

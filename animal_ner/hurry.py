@@ -138,8 +138,8 @@ def hurry(sentence: Sentence, chance: random.Random) -> Sentence:
         mentions.append(Span(len(text), len(text) + len(name), mention.claim))
         text += name
         at = mention.end
-    text += between(sentence.text[at:])
-    text = text if marks else text[: mentions[-1].end if mentions else 0] + text[mentions[-1].end if mentions else 0 :].rstrip(".!")
+    ending = between(sentence.text[at:])
+    text += ending if marks else ending.rstrip(".!")
     return Sentence(text, tuple(mentions), sentence.category) if text.strip() else sentence
 
 

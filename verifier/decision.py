@@ -262,7 +262,8 @@ def weigh_all(
     """
     outdone = _outdone([*wanted, denied], presence, alike)
     evidence = log_odds(np.array(list(presence.values()))) - LOOKS * np.array([kind in outdone for kind in presence])
-    rivals = log_odds(np.array(_rivals([*wanted, denied], presence)))
+    likeliest_others = _rivals([*wanted, denied], presence)
+    rivals = log_odds(np.array([likeliest_others.get(kind, 0.0) for kind in presence]))
     weights = dict(zip(presence, asked.probability(evidence, rivals).tolist(), strict=True))
     beside = frozenset().union(*wanted) if {UNKNOWN} in wanted else frozenset()
     unrivalled = asked.probability(evidence, np.full_like(rivals, -np.inf)).tolist()
@@ -271,15 +272,15 @@ def weigh_all(
     return weights | {UNKNOWN: half * (1.0 - likeliest)}
 
 
-def _rivals(conditions: Collection[frozenset[str]], presence: Mapping[str, float]) -> list[float]:
-    """For each kind the presence of the likeliest one outside the conditions that name it; 0 for a kind that none names."""
+def _rivals(conditions: Collection[frozenset[str]], presence: Mapping[str, float]) -> dict[str, float]:
+    """For each kind that conditions name the presence of the likeliest one outside these; 0 if there is none."""
     ranked = sorted(presence, key=presence.__getitem__, reverse=True)
 
     def rival(kind: str) -> float:
         own = frozenset().union(*(condition for condition in conditions if kind in condition))
-        return next((presence[other] for other in ranked if other not in own), 0.0) if own else 0.0
+        return next((presence[other] for other in ranked if other not in own), 0.0)
 
-    return [rival(kind) for kind in presence]
+    return {kind: rival(kind) for kind in frozenset().union(*conditions)}
 
 
 def _outdone(conditions: Iterable[frozenset[str]], presence: Mapping[str, float], alike: Mapping[str, Collection[str]]) -> set[str]:

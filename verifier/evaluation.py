@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,9 +19,9 @@ from animal_ner.names import Names
 from animal_ner.sentences import SentenceError, read_sentences
 from animal_ner.tags import Claim, Span
 from verifier.cli import BAD_INPUT, verdict_as_json
-from verifier.decision import InputError, Reading, Reason, conditions, decide
+from verifier.decision import InputError, Reading, Reason, Verdict, conditions, decide
 from verifier.lookalikes import read_look_alikes
-from verifier.pairs import Pair, make_pairs, read_pictures
+from verifier.pairs import Pair, Picture, make_pairs, read_pictures
 from verifier.pipeline import Verifier
 from verifier.release import Manifest, Release
 from verifier.report import Control, Judged, Report, arrays, as_json, as_table, measure, worst
@@ -44,7 +44,7 @@ def judge(pair: Pair, reading: Reading, presence: Mapping[str, float], manifest:
         manifest: of the release.
     """
     mentions = reading.mentions
-    rule = partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from, alike=read_look_alikes())
+    rule = partial(_rule(manifest), alike=read_look_alikes())
     verdict = rule(mentions=mentions, presence=presence, certainty=reading.certainty)
     wanted, denied = conditions(mentions)
     settled = verdict.reason in (Reason.NO_CLAIM, Reason.UNKNOWN_ANIMAL)
@@ -60,6 +60,11 @@ def judge(pair: Pair, reading: Reading, presence: Mapping[str, float], manifest:
             Control.NO_REJECTION: rule(mentions=mentions, presence={kind: float(kind == likeliest) for kind in presence}).answer,
         },
     )
+
+
+def _rule(manifest: Manifest) -> Callable[..., Verdict]:
+    """The decision, with what a release decides by; it is given mentions, presence and what looks alike."""
+    return partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from)
 
 
 def judge_all(verifier: Verifier, manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Judged]:
@@ -86,7 +91,8 @@ def main(args: Sequence[str] | None = None) -> int:
             _require_plots()
         manifest = Release(options.release).manifest
         verifier = Verifier(options.release)
-        pairs = _pairs(options, verifier)
+        pictures = _pictures(options, verifier)
+        pairs = _pairs(options, verifier, pictures)
         judged = list(tqdm(judge_all(verifier, manifest, pairs), total=len(pairs), unit="pair", file=sys.stderr))
         report = measure(judged, threshold=manifest.threshold, seen_from=manifest.seen_from, seed=options.seed)
         print(as_table(report, rows=options.rows))
@@ -102,7 +108,9 @@ def main(args: Sequence[str] | None = None) -> int:
         if options.plots:
             _write_plots(options.plots, judged, report)
         if options.two_animals:
-            print(f"\n{_two_animals(options, verifier, manifest)}")
+            alike, count = read_look_alikes(), options.two_animals
+            found = measure_two_animals(verifier, _rule(manifest), pictures, alike=alike, count=count, seed=options.seed)
+            print(f"\n{two_animals_as_table(found)}")
     except (InputError, SentenceError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -123,11 +131,15 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(f"{options.plots}: a file; name a folder for the plots")
 
 
-def _pairs(options: argparse.Namespace, verifier: Verifier) -> list[Pair]:
+def _pictures(options: argparse.Namespace, verifier: Verifier) -> list[Picture]:
     pictures = read_pictures(options.pictures, side=options.side, negatives=options.negatives)
     unknown = sorted({picture.label for picture in pictures if picture.label} - set(verifier.kinds))
     if unknown:
         raise InputError(f"{options.pictures}: the release does not know {', '.join(unknown[:5])}")
+    return pictures
+
+
+def _pairs(options: argparse.Namespace, verifier: Verifier, pictures: Sequence[Picture]) -> list[Pair]:
     return make_pairs(
         read_sentences(options.texts),
         pictures,
@@ -138,13 +150,6 @@ def _pairs(options: argparse.Namespace, verifier: Verifier) -> list[Pair]:
         without_animal=options.without_animal,
         seed=options.seed,
     )
-
-
-def _two_animals(options: argparse.Namespace, verifier: Verifier, manifest: Manifest) -> str:
-    rule = partial(decide, asked=manifest.asked, threshold=manifest.threshold, seen_from=manifest.seen_from)
-    pictures = read_pictures(options.pictures, side=options.side, negatives=options.negatives)
-    found = measure_two_animals(verifier, rule, pictures, alike=read_look_alikes(), count=options.two_animals, seed=options.seed)
-    return two_animals_as_table(found)
 
 
 def _require_plots() -> None:

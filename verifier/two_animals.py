@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,8 @@ def _claims(
     by_kind: dict[str, list[Path]] = defaultdict(list)
     for picture in pictures:
         by_kind[picture.label].append(picture.path)
-    kinds = sorted(by_kind)
-    couples = [(one, other) for i, one in enumerate(kinds) for other in kinds[i + 1 :]]
     for named, similar in (("two kinds", False), ("two look-alikes", True)):
-        of_this_sort = [(one, other) for one, other in couples if (other in alike.get(one, ())) is similar]
+        of_this_sort = [(one, other) for one, other in combinations(sorted(by_kind), 2) if (other in alike.get(one, ())) is similar]
         for one, other in chance.sample(of_this_sort, min(count, len(of_this_sort))):
             presence = verifier.look(_side_by_side(chance.choice(by_kind[one]), chance.choice(by_kind[other])))
             others = [kind for kind in verifier.kinds if kind not in {one, other, *alike.get(one, ()), *alike.get(other, ())}]
