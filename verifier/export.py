@@ -54,7 +54,7 @@ RELEASE_FILES = (*FILES, MANIFEST, CARD)
 GROUP = 64  # pictures that are looked at together
 RANGES = 256  # training pictures that show in which ranges the classifier computes
 MAX_OTHER_ANSWERS = 0.005  # share of simulated claims that the exported classifier may answer otherwise than its checkpoint
-ROUNDS = 4  # of claims about each picture; by one alone the share of other answers was between 0.33% and 0.52%
+ROUNDS = 4  # of claims about each picture: one alone tells the share of other answers too roughly
 MAX_F1_LOSS = 0.005  # tagger, int8 against float32
 READ_OTHERWISE = 2  # messages that may always be
 
