@@ -21,7 +21,7 @@ from animal_cls.corrections import corrected, right_labels
 from animal_cls.examples import DataError, read_examples
 from animal_cls.fingerprints import as_array, take_fingerprints
 from animal_cls.order import Draw, TrainOrder
-from animal_cls.picture import PictureError, Pixels, find_pictures, limit_picture, load_picture, open_picture
+from animal_cls.picture import PictureError, Pixels, find_pictures, least_side, limit_picture, load_picture, open_picture
 from animal_cls.provenance import PROVENANCE, provenance
 from animal_cls.resuming import ResumableData
 from animal_cls.soundness import check_apart, check_classes, check_readable
@@ -86,7 +86,7 @@ class PictureDataset(Dataset[Item]):
         """The i-th picture before augmentation: squashed to ``size`` if there is none, else as large as its crops need."""
         path = self.examples[i].path
         if self.transform is None:
-            form, decode = f"squashed to {self.size}", partial(load_picture, path, self.size)
+            form, decode = f"squashed to {self.size} from at least {least_side(self.size)}", partial(load_picture, path, self.size)
         else:
             form, decode = f"limited to {2 * self.size}", partial(_load_limited, path, 2 * self.size)
         return self.cache.read(path, form, decode) if self.cache else decode()

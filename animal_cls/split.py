@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animal_cls.cells import plain_cell, safe_cell
-from animal_cls.picture import load_picture
+from animal_cls.picture import fit_picture, open_picture
 
 HASH_SIDE = 8  # a fingerprint has 2 * 8 * 8 bits
 MAX_DISTANCE = 9  # bits of 128; on 8,001 animal photos every pair up to here has one label, at 16 half the pairs have two
@@ -51,7 +51,8 @@ def fingerprint(path: Path) -> NDArray[np.uint8]:
     Returns:
         A uint8 array of shape (16,), 128 bits.
     """
-    grey = load_picture(path, HASH_SIDE + 1).mean(axis=2)
+    side = HASH_SIDE + 1
+    grey = fit_picture(open_picture(path, at_least=2 * side), side).mean(axis=2)
     across = grey[:-1, 1:] > grey[:-1, :-1]
     down = grey[1:, :-1] > grey[:-1, :-1]
     return np.packbits(np.concatenate([across.ravel(), down.ravel()]))

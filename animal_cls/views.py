@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from animal_cls.picture import PictureSource, Pixels, fit_picture, open_picture
+from animal_cls.picture import PictureSource, Pixels, fit_picture, least_side, open_picture
 
 LONG = 1.8  # times as long as wide: just over a film's 16:9
 PART = 4 / 3  # as long as a part is, about
@@ -37,7 +37,7 @@ def views(image: Image.Image, size: int) -> Pixels:
 
 def load_views(source: PictureSource, size: int) -> Pixels:
     """Open a picture and bring it to the network's size: ``open_picture`` then ``views``."""
-    return views(open_picture(source, at_least=2 * size), size)
+    return views(open_picture(source, at_least=least_side(size)), size)
 
 
 def strongest(logits: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForTokenClassification
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForTokenClassification, PreTrainedModel
 
 from animal_ner.data import SentenceDataModule
 from animal_ner.encoder import EncoderError, find_encoder
@@ -96,7 +96,7 @@ class Tagger(LightningModule):
         }
         config = AutoConfig.for_model(encoder_config["model_type"], **settings)
         self.hparams["encoder_config"] = json.loads(config.to_json_string(use_diff=False))
-        self.network: nn.Module = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        self.network: PreTrainedModel = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
         self.network.get_input_embeddings().requires_grad_(scratch or not freeze_words)
         self.val_score, self.test_score = SpanScore(), SpanScore()
         self._test_categories: dict[str, SpanScore] = defaultdict(SpanScore)

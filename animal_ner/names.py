@@ -10,19 +10,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache
 from itertools import chain, takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
+from jellyfish import damerau_levenshtein_distance
 
 from animal_ner.text import plain
 
 Kinds: TypeAlias = frozenset[str]
+_Shelves: TypeAlias = Mapping[tuple[str, int], Collection[str]]
 
 NO_KINDS: Kinds = frozenset()
 EVERY_KIND = "*"
@@ -123,9 +123,9 @@ class Names:
         if self.is_listed(name) or self.kinds(name):
             return ""
         for ending in _endings(fold(name[-LONGEST:])):
-            near = process.extract(ending, self._everyday, scorer=OSA.distance, score_cutoff=min(len(ending) // 3, 3), limit=None)
+            near = dict(_within(min(len(ending) // 3, 3), ending, self._everyday))
             if near:
-                return min(near, key=lambda each: (each[1], not _start_alike(each[0], ending), not self.kinds(each[0]), each[0]))[0]
+                return min(near, key=lambda name: (near[name], _start(name) != _start(ending), not self.kinds(name), name))
         return ""
 
     def _look_up(self, name: str) -> Kinds:
@@ -161,8 +161,8 @@ class Names:
         """Kinds of the nearest listed name, an everyday one before others as near; none for ordinary words, and if others are as near."""
         for ending in _endings(name):
             if ordinary().isdisjoint(singulars(ending)):
-                near = {name: distance + 0.5 for name, distance in _near(ending, spellings(), least=7)}
-                near |= dict(_near(ending, self._everyday, least=5))
+                near = {name: distance + 0.5 for name, distance in _near(ending, _shelved_spellings(), least=7)}
+                near |= dict(_near(ending, self._shelved_everyday, least=5))
                 near |= {name: 1 for name in self._everyday if _swapped(name, ending)}
                 near |= {name: 0.5 for name in self._everyday if len(ending) > 3 and sound(name) == sound(ending)}
                 meanings = {self._listed(found) for found, distance in near.items() if distance == min(near.values())}
@@ -175,6 +175,10 @@ class Names:
         """The kinds' own names and what everybody calls young and pets, with their plurals."""
         names = {*self._own, *(fold(kind) for kind in lexicon_kinds()), *YOUNG, *EVERYDAY} - {""}
         return frozenset(names | {plural(name) for name in names})
+
+    @cached_property
+    def _shelved_everyday(self) -> _Shelves:
+        return _shelved(self._everyday)
 
 
 def stand_ins(vocabulary: Kinds) -> Mapping[str, Kinds]:
@@ -330,23 +334,43 @@ def _endings(name: str) -> Iterator[str]:
     return (" ".join(words[start:]) for start in range(len(words)))
 
 
-def _near(word: str, names: Collection[str], *, least: int) -> Iterator[tuple[str, float]]:
+def _near(word: str, names: _Shelves, *, least: int) -> Iterator[tuple[str, int]]:
     """Names that begin like a word and are one slip away, from ``least`` letters on, or two, from four more, with their number."""
     letters = len(word) - word.endswith("s")  # those of the singular
     slips = (letters >= least) + (letters >= least + 4)
     if slips:
-        for name, distance, _ in process.extract(word, names, scorer=OSA.distance, score_cutoff=slips, limit=None):
-            if _start_alike(name, word):
-                yield name, distance
+        lengths = range(len(word) - slips, len(word) + slips + 1)
+        yield from _within(slips, word, chain.from_iterable(names.get((_start(word), length), ()) for length in lengths))
 
 
-def _start_alike(one: str, other: str) -> bool:
-    return one[0].translate(STARTS) == other[0].translate(STARTS)
+def _within(slips: int, word: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Names that are at most so many slips (a letter wrong, missing, too much, or two swapped) from a word, with their number."""
+    for name in names:
+        if abs(len(name) - len(word)) <= slips and (distance := damerau_levenshtein_distance(word, name)) <= slips:
+            yield name, distance
+
+
+def _shelved(names: Iterable[str]) -> _Shelves:
+    """Names by how they start and how long they are: of 23,000 some hundred have to be compared."""
+    shelves: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for name in names:
+        shelves[_start(name), len(name)].append(name)
+    return dict(shelves)
+
+
+@cache
+def _shelved_spellings() -> _Shelves:
+    return _shelved(spellings())
+
+
+def _start(name: str) -> str:
+    """The first letter of a name, the same for letters that are taken for each other there."""
+    return name[0].translate(STARTS)
 
 
 def _swapped(one: str, other: str) -> bool:
     """Whether two letters changed places, the first one not among them: "dgo"."""
-    return one[0] == other[0] and sorted(one) == sorted(other) and OSA.distance(one, other) == 1
+    return one[0] == other[0] and sorted(one) == sorted(other) and damerau_levenshtein_distance(one, other) == 1
 
 
 def _unstretch(name: str, letters: int) -> str:

@@ -48,8 +48,8 @@ class Verifier:
         release: folder of a release; the one that travels with the package when none is given.
         reader: finds the mentions of texts in place of the release's tagger.
         looker: finds the animals of pictures in place of the release's classifier.
-        threads: that each model of the release may use, and the opening of a batch's pictures; by default as many as there are cores,
-            and four to open pictures.
+        threads: that the release's classifier may use, and the opening of a batch's pictures; by default as many as there are cores, and
+            at most four to open pictures.
 
     Raises:
         InputError: the release is missing or damaged.
@@ -71,7 +71,7 @@ class Verifier:
     ) -> None:
         opened = Release(release)
         with ThreadPoolExecutor(2) as loaders:
-            reading = loaders.submit(lambda: reader or OnnxReader(opened, threads=threads))
+            reading = loaders.submit(lambda: reader or OnnxReader(opened))
             looking = loaders.submit(lambda: looker or OnnxLooker(opened, threads=threads))
             self._looker = looking.result()
             self._names = Names(self._looker.kinds)  # while the tagger, which takes longer, is still being read

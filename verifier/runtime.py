@@ -45,10 +45,10 @@ class Looker(Protocol):
 
 
 class OnnxReader:
-    """The tagger of a release, in so many threads (in as many as there are cores when none is given)."""
+    """The tagger of a release."""
 
-    def __init__(self, release: Release, *, threads: int | None = None) -> None:
-        self._session = tagger_session(release.checked("tagger.onnx"), len(release.manifest.tags), threads=threads)
+    def __init__(self, release: Release) -> None:
+        self._session = tagger_session(release.checked("tagger.onnx"), len(release.manifest.tags))
         self._tokenizer = _tokenizer(release.checked("tokenizer.json"))
         self._window = release.manifest.window
 
@@ -57,13 +57,13 @@ class OnnxReader:
         return tag_one_by_one(self._session, self._tokenizer, texts, size=self._window)
 
 
-def tagger_session(model: Path, tags: int, *, threads: int | None = None) -> ort.InferenceSession:
-    """A tagger of so many tags.
+def tagger_session(model: Path, tags: int) -> ort.InferenceSession:
+    """A tagger of so many tags, in one thread: waking a second one takes longer than it saves on the dozen pieces that a message has.
 
     Raises:
         InputError: the file holds no such model.
     """
-    return _session(model, threads=threads, inputs={"ids": 2, "mask": 2}, logits=tags)
+    return _session(model, threads=1, inputs={"ids": 2, "mask": 2}, logits=tags)
 
 
 def tag_one_by_one(tagger: ort.InferenceSession, tokenizer: Tokenizer, texts: Sequence[str], *, size: int) -> list[Tagging]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from animal_cls.data import FolderDataset, PictureDataset
-from animal_cls.picture import PictureError, fit_picture, open_picture
+from animal_cls.picture import PictureError, fit_picture, least_side, open_picture
 from animal_cls.split import Example
 from animal_ner.tokens import Tagging
 from verifier import InputError, Verifier
@@ -115,12 +115,11 @@ ENTRIES = [in_training, in_validation, in_prediction, in_verification, in_a_tabl
 
 @pytest.mark.parametrize("file", WHOLE, indirect=True)
 def test_every_entry_sees_the_same_pixels(file):
-    expected = fit_picture(open_picture(file, at_least=2 * SIZE), SIZE)
+    expected = fit_picture(open_picture(file, at_least=least_side(SIZE)), SIZE)
     for entry in ENTRIES:
         difference = np.abs(entry(file).astype(int) - expected)
-        assert difference.max() == 0 or (entry is in_training and difference.mean() < 3), (
-            entry.__name__
-        )  # which makes it smaller in two steps
+        # Training decodes more of a large JPEG, from which it cuts crops.
+        assert difference.max() == 0 or (entry is in_training and difference.mean() < 8), entry.__name__
 
 
 @pytest.mark.parametrize("file", BROKEN, indirect=True)

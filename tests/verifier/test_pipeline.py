@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from verifier import Claim, InputError, Reason, Verifier
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 CAT = PHOTOS / "chelsea.png"
+KINDS = Path(__file__).parents[3] / "shared/data/animals"  # a folder of photos for each kind
 MESSAGES = Path(__file__).parents[2] / "animal_ner/corpus/test.jsonl"
 
 
@@ -122,6 +124,23 @@ def test_a_picture_that_cannot_be_read_is_refused(verifier, image):
 @pytest.mark.parametrize("kind", ["fly", "whale", "hawk", "ray", "animal", "bird"])
 def test_a_blank_picture_confirms_no_animal(verifier, colour, kind):
     assert not verifier.verify(f"There is a {kind} in the picture.", Image.new("RGB", (300, 200), colour)).answer
+
+
+@pytest.mark.skipif(not KINDS.is_dir(), reason="needs the photos of kinds")
+def test_photos_that_are_decoded_at_a_fraction_of_their_size_are_known_as_well_as_from_all_their_pixels(verifier):
+    def likeliest(image):
+        return max(presence := verifier.look(image), key=presence.get)
+
+    known_decoded, known_whole = [], []
+    for file in sorted(KINDS.glob("*/*.jpg"))[::50]:
+        photo = Image.open(file).convert("RGB")
+        scale = 480 / min(photo.size)  # JPEGs of this size are decoded at half of it, and lie below the network's
+        jpeg = BytesIO()
+        photo.resize([round(scale * side) for side in photo.size], Image.Resampling.BICUBIC).save(jpeg, "JPEG", quality=88)
+        known_decoded.append(likeliest(jpeg.getvalue()) == file.parent.name)
+        known_whole.append(likeliest(Image.open(jpeg)) == file.parent.name)
+    assert np.mean(known_whole) > 0.8
+    assert np.mean(known_decoded) >= np.mean(known_whole) - 0.02
 
 
 @pytest.mark.parametrize("image", [None, 3, [], object(), ""])
