@@ -56,6 +56,7 @@ def test_a_text_that_speaks_another_language_is_foreign(text: str) -> None:
         "\U0001d4ec\U0001d4ea\U0001d4fd",
         "\U0001f431\U0001f436",
         "IS THERE A CAT",
+        "noo catz att alll thiss morninn",
     ],
 )
 def test_a_text_that_may_be_english_is_not(text: str) -> None:
