@@ -9,7 +9,7 @@ from collections.abc import Callable
 from animal_ner.names import NO_KINDS, Kinds, fold, lexicon, ordinary, singulars
 from animal_ner.sentences import Sentence
 from animal_ner.tags import Span
-from animal_ner.variation import misspell
+from animal_ner.variation import misspell, rewrite
 
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 MARKS = re.compile(r"[,.;:!]+(?=\s)")  # not those between two words, which would become one
@@ -128,19 +128,15 @@ def hurry(sentence: Sentence, chance: random.Random) -> Sentence:
     share, marks = chance.uniform(0.1, 0.5), chance.random() < 0.3
     case: Callable[[str], str] = chance.choices((str.lower, str.upper, str), (6, 1, 3))[0]
 
-    def between(text: str) -> str:
+    def name(mention: Span) -> str:
+        return case(WORD.sub(lambda word: _misspelt(word[0], chance, share), sentence.text[mention.start : mention.end]))
+
+    def between(text: str, _: str) -> str:
         return case(WORD.sub(lambda word: _word(word[0], chance, share), text if marks else MARKS.sub("", text)))
 
-    text, at, mentions = "", 0, []
-    for mention in sentence.mentions:
-        text += between(sentence.text[at : mention.start])
-        name = case(WORD.sub(lambda word: _misspelt(word[0], chance, share), sentence.text[mention.start : mention.end]))
-        mentions.append(Span(len(text), len(text) + len(name), mention.claim))
-        text += name
-        at = mention.end
-    ending = between(sentence.text[at:])
-    text += ending if marks else ending.rstrip(".!")
-    return Sentence(text, tuple(mentions), sentence.category) if text.strip() else sentence
+    typed = rewrite(sentence, name, between)
+    text = typed.text if marks else typed.text.rstrip(".!")
+    return Sentence(text, typed.mentions, typed.category) if text.strip() else sentence
 
 
 def spell_by_ear(word: str, chance: random.Random) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from animal_ner.names import EVERY_KIND, NO_KINDS, NOT_AN_ANIMAL, fold, lexicon, plural, singulars, things
@@ -41,14 +41,25 @@ def swap_for_things(sentence: Sentence, chance: random.Random) -> Sentence:
 
 def replace_spans(sentence: Sentence, replacements: Mapping[Span, str]) -> Sentence:
     """Write other texts in the place of mentions; an empty one leaves the mention as it is."""
+    return rewrite(sentence, lambda mention: replacements.get(mention) or sentence.text[mention.start : mention.end], _article_for)
+
+
+def rewrite(sentence: Sentence, name: Callable[[Span], str], between: Callable[[str, str], str]) -> Sentence:
+    """Write a sentence anew.
+
+    Args:
+        sentence: what to write anew.
+        name: what to write for a mention.
+        between: what to write for the text before a mention, for which that name is written, and for what follows the last, before "".
+    """
     text, at, mentions = "", 0, []
     for mention in sentence.mentions:
-        new = replacements.get(mention) or sentence.text[mention.start : mention.end]
-        text += _article_for(sentence.text[at : mention.start], new)
+        new = name(mention)
+        text += between(sentence.text[at : mention.start], new)
         mentions.append(Span(len(text), len(text) + len(new), mention.claim))
         text += new
         at = mention.end
-    return Sentence(text + sentence.text[at:], tuple(mentions), sentence.category)
+    return Sentence(text + between(sentence.text[at:], ""), tuple(mentions), sentence.category)
 
 
 def make_slips(sentence: Sentence, chance: random.Random) -> Sentence:
@@ -89,22 +100,18 @@ def _misspell_a_word(sentence: Sentence, chance: random.Random) -> Sentence:
 
 
 def _without_apostrophes(sentence: Sentence) -> Sentence:
-    """Drop the apostrophes between mentions: "isn't" -> "isnt"."""
-    text, at, mentions = "", 0, []
-    for mention in sentence.mentions:
-        text += re.sub(r"(?<=\w)['\u2019](?=\w)", "", sentence.text[at : mention.start])
-        mentions.append(Span(len(text), len(text) + mention.end - mention.start, mention.claim))
-        text += sentence.text[mention.start : mention.end]
-        at = mention.end
-    rest = sentence.text[at:]
-    keep = 1 if mentions else 0  # the possessive of the last mention stays
-    return Sentence(text + rest[:keep] + re.sub(r"(?<=\w)['\u2019](?=\w)", "", rest[keep:]), tuple(mentions), sentence.category)
+    """Drop the apostrophes between mentions: "isn't" -> "isnt"; possessives of mentions stay."""
+    return rewrite(
+        sentence,
+        lambda mention: sentence.text[mention.start : mention.end],
+        lambda text, _: re.sub(r"(?<=\w)['\u2019](?=\w)", "", text),
+    )
 
 
 def _article_for(before: str, name: str) -> str:
     """Text before a name, its indefinite article made to fit the name."""
     match = re.search(r"\b([Aa])n?( )$", before)
-    if match is None:
+    if match is None or not name:
         return before
     return before[: match.start()] + match[1] + ("n" if re.match(r"[aeiouAEIOU](?!u)|8|11", name) else "") + " "
 
