@@ -139,7 +139,10 @@ def _most_alike(presence: NDArray[np.float64], label: int) -> list[int]:
 
 
 def fit_threshold(probability: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """The threshold that answers most claims right; the middle of them if several do.
+    """The middle of the thresholds that answer nearly as many claims right as the best one.
+
+    Nearly: within one standard error of its share, as around the best one that share hardly changes and chance chooses. (The rule of one
+    standard error: Breiman et al., "Classification and Regression Trees", 1984.)
 
     Args:
         probability: (M,) of truth, 0..1.
@@ -147,8 +150,9 @@ def fit_threshold(probability: NDArray[np.float64], truth: NDArray[np.bool_]) ->
     """
     candidates = np.linspace(0.01, 0.99, 99)
     accuracy = np.array([((probability >= candidate) == truth).mean() for candidate in candidates])
-    best = candidates[accuracy >= accuracy.max() - 1e-12]
-    return round(float(np.median(best)), 4)
+    best = accuracy.max()
+    near = candidates[accuracy >= best - np.sqrt(best * (1 - best) / len(truth)) - 1e-12]
+    return round(float(np.median(near)), 4)
 
 
 def fit_seen_from(presence: NDArray[np.float64], labels: NDArray[np.int64], *, accepted: float = 0.95) -> float:

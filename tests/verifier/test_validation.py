@@ -28,6 +28,13 @@ def test_the_threshold_lies_in_the_middle_of_the_gap():
     assert threshold == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_chance_hardly_moves_the_threshold_of_probabilities_that_are_true(seed):
+    chance = np.random.default_rng(seed)
+    probability = chance.beta(0.3, 0.3, size=3000)
+    assert fit_threshold(probability, chance.random(3000) < probability) == pytest.approx(0.5, abs=0.07)
+
+
 def test_the_asked_share_of_animals_counts_as_seen():
     presence = np.linspace(0, 1, 101)[:, None]
     assert fit_seen_from(presence, np.zeros(101, dtype=int), accepted=0.9) == pytest.approx(0.1)
