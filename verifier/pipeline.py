@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from verifier.runtime import Looker, OnnxLooker, OnnxReader, Reader, as_presence
 
 BATCH = 32  # pairs that pass through the models together
 LOOK = 8  # pictures that pass through the classifier together: per picture as fast as 32, and the process needs 332 MB, not 722
+REMEMBERED = 4096  # texts of batches whose readings are kept, a few MB: tables say the same of many pictures
 DECODERS = 4  # most threads that open the pictures of a batch
 
 _Item = TypeVar("_Item")
@@ -78,6 +80,8 @@ class Verifier:
             self._reader = reading.result()
         self._decoders = ThreadPoolExecutor(threads or min(DECODERS, os.cpu_count() or 1), "decoder")
         self._manifest = opened.manifest
+        self._remembered: dict[str, Reading] = {}
+        self._remembering = Lock()
 
     @staticmethod
     def from_checkpoints(
@@ -145,8 +149,8 @@ class Verifier:
     def try_batch(self, pairs: Iterable[tuple[str, PictureSource]]) -> Iterator[Verdict | InputError]:
         """As ``verify_batch``, but a pair that is wrong yields its error, and the others go on.
 
-        Within a batch a text is read once and a picture file looked at once, however many pairs they meet in; pictures that are given
-        as bytes, images or arrays are each looked at.
+        Within a batch a picture file is looked at once, however many pairs it meets in, and a text is not read again before thousands of
+        others were; pictures that are given as bytes, images or arrays are each looked at.
         """
         for batch in batches(pairs, BATCH):
             yield from self._try(batch)
@@ -157,7 +161,7 @@ class Verifier:
         good = [pair for pair in pairs if not isinstance(pair, InputError)]
         images = {pair.key: pair.image for pair in good}
         opened = self._decoders.map(self._try_open, images.values())
-        readings = self._read(list(dict.fromkeys(pair.text for pair in good)))
+        readings = self._read_anew_or_remember(list(dict.fromkeys(pair.text for pair in good)))
         looks = self._look_at(zip(images, opened, strict=True))
         for pair in pairs:
             if isinstance(pair, InputError):
@@ -208,6 +212,16 @@ class Verifier:
 
     def _presence(self, pixels: Pixels) -> dict[str, float]:
         return as_presence(self._looker.kinds, self._looker.look([pixels])[0])
+
+    def _read_anew_or_remember(self, texts: Sequence[str]) -> dict[str, Reading]:
+        with self._remembering:
+            known = {text: self._remembered[text] for text in texts if text in self._remembered}
+        new = self._read([text for text in texts if text not in known])
+        with self._remembering:
+            self._remembered |= new
+            for oldest in list(self._remembered)[: max(len(self._remembered) - REMEMBERED, 0)]:
+                del self._remembered[oldest]
+        return known | new
 
     def _read(self, texts: Sequence[str]) -> dict[str, Reading]:
         """What each text says; one in a language of which the tagger knows nothing names nothing."""

@@ -8,7 +8,7 @@ import skimage
 from PIL import Image
 
 from animal_ner.sentences import read_sentences
-from verifier import Claim, InputError, Reason, Verifier
+from verifier import Claim, InputError, Reason, Verifier, pipeline
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 CAT = PHOTOS / "chelsea.png"
@@ -183,6 +183,15 @@ def test_in_a_batch_a_text_is_read_once_and_a_picture_looked_at_once(verifier):
     outcomes = list(Verifier(reader=counting, looker=counting).try_batch(pairs))
     assert (counting.texts, counting.pictures) == (["a cat", "no cat"], 2)
     assert [getattr(each, "answer", None) for each in outcomes] == [True, True, False, None, False, False, True, None] * 4
+
+
+def test_a_text_of_an_earlier_batch_is_read_again_only_after_many_others(verifier, monkeypatch):
+    monkeypatch.setattr(pipeline, "REMEMBERED", 2)
+    counting = Counting(verifier)
+    verifying = Verifier(reader=counting, looker=counting)
+    for batch in (["a cat", "a dog"], ["a dog", "a cow"], ["a cow", "a dog", "a cat"], ["a dog", "a cow", "a cat"]):
+        assert [each.mentions[0].text for each in verifying.verify_batch((text, CAT) for text in batch)] == [text[2:] for text in batch]
+    assert counting.texts == ["a cat", "a dog", "a cow", "a cat", "a dog"]
 
 
 def test_pictures_without_a_path_are_each_looked_at(verifier):
