@@ -143,7 +143,7 @@ def least_side(size: int) -> int:
     """How many pixels each side of a picture should keep in decoding, for a network that takes ``size``.
 
     A tenth fewer than it takes: JPEGs are decoded at 1/2, 1/4 or 1/8, and VGA at 1/2 has 240. Of photos that were enlarged to a shorter
-    side of 480, 700 and 1,000 pixels, as many are known as with all their pixels (``tests/verifier/test_pipeline.py`` looks at some).
+    side of 480 pixels as many are known as from all their pixels, though not quite the same ones (``tests/verifier/test_pipeline.py``).
     """
     return size - size // 10
 

@@ -131,12 +131,12 @@ def hurry(sentence: Sentence, chance: random.Random) -> Sentence:
     def name(mention: Span) -> str:
         return case(WORD.sub(lambda word: _misspelt(word[0], chance, share), sentence.text[mention.start : mention.end]))
 
-    def between(text: str, _: str) -> str:
-        return case(WORD.sub(lambda word: _word(word[0], chance, share), text if marks else MARKS.sub("", text)))
+    def between(text: str, before: str) -> str:
+        typed = case(WORD.sub(lambda word: _word(word[0], chance, share), text if marks else MARKS.sub("", text)))
+        return typed if marks or before else typed.rstrip(".!")
 
     typed = rewrite(sentence, name, between)
-    text = typed.text if marks else typed.text.rstrip(".!")
-    return Sentence(text, typed.mentions, typed.category) if text.strip() else sentence
+    return typed if typed.text.strip() else sentence
 
 
 def spell_by_ear(word: str, chance: random.Random) -> str:

@@ -13,15 +13,14 @@ from animal_ner.text import plain
 
 ENGLISH = "English"
 LATIN = "LATIN"
-LEAST = 1 / 4  # of the words speak for another language; of hurried English ("thiss photoo hass noo animels att alll") fewer do by chance
 
 
 def is_foreign(text: str) -> bool:
     """Whether a text is in another language than English.
 
-    It is if most of its letters are not Latin, or if it has more function words of one other language than of English, and not too few for
-    its length, where words with letters that English lacks count with the others', but for one ("Galápagos"). A text that tells neither
-    ("gato", "2 dogs") is taken for English.
+    It is if most of its letters are not Latin, or if it has more function words of one other language than of English, where words with
+    letters that English lacks count with the others', but for one ("Galápagos"), and English ones may be typed with too many letters
+    ("noo"). A text that tells neither ("gato", "2 dogs") is taken for English.
     (By its function words: G. Grefenstette, "Comparing two language identification schemes", 1995.)
 
     Example:
@@ -33,10 +32,9 @@ def is_foreign(text: str) -> bool:
     if letters[False] > letters[True]:
         return True
     known = Counter(language for word in words for language in languages().get(word, ()))
-    english = known.pop(ENGLISH, 0)
+    english = known.pop(ENGLISH, 0) + sum(_squeezed(word) in _squeezed_english() for word in words if word not in languages())
     accented = sum(not word.isascii() for word in words if word not in languages())
-    foreign = max(known.values(), default=0) + max(accented - 1, 0)
-    return foreign > english and foreign >= LEAST * len(words)
+    return max(known.values(), default=0) + max(accented - 1, 0) > english
 
 
 @cache
@@ -49,6 +47,16 @@ def languages() -> Mapping[str, frozenset[str]]:
             for word in words.split():
                 found.setdefault(word, set()).add(language)
     return {word: frozenset(names) for word, names in found.items()}
+
+
+@cache
+def _squeezed_english() -> frozenset[str]:
+    return frozenset(_squeezed(word) for word, names in languages().items() if ENGLISH in names)
+
+
+def _squeezed(word: str) -> str:
+    """A word with every letter once where it stands several times in a row."""
+    return re.sub(r"(.)\1+", r"\1", word)
 
 
 @cache

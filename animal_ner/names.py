@@ -125,8 +125,18 @@ class Names:
         for ending in _endings(fold(name[-LONGEST:])):
             near = dict(_within(min(len(ending) // 3, 3), ending, self._everyday))
             if near:
-                return min(near, key=lambda name: (near[name], _start(name) != _start(ending), not self.kinds(name), name))
+                return min(near, key=lambda each: (near[each], _start(each) != _start(ending), not self.kinds(each), each))
         return ""
+
+    def is_near(self, name: str) -> bool:
+        """Whether a name begins like an everyday one and is at most a slip or two away, as a misspelt one is.
+
+        Example:
+            >>> names = Names(["bear", "deer", "goat"])
+            >>> names.is_near("goatt"), names.is_near("badgr"), names.is_near("Oliver")
+            (True, True, False)
+        """
+        return any(any(_near(ending, self._shelved_everyday, least=4)) for ending in _endings(fold(name[-LONGEST:])))
 
     def _look_up(self, name: str) -> Kinds:
         written = tuple(dict.fromkeys((fold(name), fold(split_camel_case(name)))))
@@ -344,7 +354,10 @@ def _near(word: str, names: _Shelves, *, least: int) -> Iterator[tuple[str, int]
 
 
 def _within(slips: int, word: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Names that are at most so many slips (a letter wrong, missing, too much, or two swapped) from a word, with their number."""
+    """Names that are at most so many slips (a letter wrong, missing, too much, or two swapped) from a word, with their number.
+
+    (F. J. Damerau, "A technique for computer detection and correction of spelling errors", 1964.)
+    """
     for name in names:
         if abs(len(name) - len(word)) <= slips and (distance := damerau_levenshtein_distance(word, name)) <= slips:
             yield name, distance

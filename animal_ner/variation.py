@@ -50,7 +50,8 @@ def rewrite(sentence: Sentence, name: Callable[[Span], str], between: Callable[[
     Args:
         sentence: what to write anew.
         name: what to write for a mention.
-        between: what to write for the text before a mention, for which that name is written, and for what follows the last, before "".
+        between: what to write for the text before a mention, given what is written for that mention, and for the text after the last,
+            given "".
     """
     text, at, mentions = "", 0, []
     for mention in sentence.mentions:

@@ -32,7 +32,7 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
         pairs: CSV with the columns text and image, and any others, which are kept. A relative image path is looked for in the current
             folder, then beside the CSV.
         output: ``.csv`` or ``.jsonl``; adds answer, probability, reason and error (of rows that cannot be verified).
-        workers: processes that answer. A single one lets its models use every core; of several, each uses one.
+        workers: processes that answer. A single one lets its classifier use every core; of several, each uses one.
         image_root: when given, image paths are relative to it, and one that leads out of it is its row's error.
 
     Returns:

@@ -35,6 +35,7 @@ from PIL import Image
 
 from verifier import cli
 
+MESSAGES = Path(str(resources.files("animal_ner"))) / "corpus/test.jsonl"  # in a clone; an installed package has none
 SLOW = 20.0  # seconds of processor time from which one input is a finding
 HEADER = 512  # bytes at the beginning of a file that are mutated as often as all the others
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -106,8 +107,7 @@ def seed_pictures() -> list[bytes]:
 
 def seed_texts() -> list[str]:
     """The messages that test the tagger."""
-    lines = resources.files("animal_ner").joinpath("corpus/test.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["text"] for line in lines]
+    return [json.loads(line)["text"] for line in MESSAGES.read_text(encoding="utf-8").splitlines()]
 
 
 def mutate_picture(seeds: Sequence[bytes], chance: random.Random) -> bytes:
@@ -247,6 +247,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return cli.BAD_INPUT
     if options.corpus and not options.guided:
         print("fuzz: --corpus goes with --guided, which keeps there what it finds worth changing further", file=sys.stderr)
+        return cli.BAD_INPUT
+    if not MESSAGES.is_file():
+        print(f"fuzz: {MESSAGES} is missing; a clone has it: pip install -e .", file=sys.stderr)
         return cli.BAD_INPUT
     faulthandler.enable(sys.__stderr__ or sys.stderr)
     with tempfile.TemporaryDirectory() as folder:

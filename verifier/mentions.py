@@ -24,8 +24,8 @@ def find_mentions(text: str, spans: Sequence[Span], names: Names) -> tuple[Menti
 
     Returns:
         A mention for each span, in the same order, but for spans that are only an adjective or the own name of the animal beside them
-        ("fluffy" in "fluffy cat", "Bella" in "Bella the dog"), and those that are no animal's name nor near to one, where others are:
-        there the tagger is wrong more often than the lexicon ("warts" in "a toad, warts and all").
+        ("fluffy" in "fluffy cat", "Bella" in "Bella the dog"), and those that are no animal's name nor near to one, where the
+        text claims that others are there: the tagger is then wrong more often than the lexicon ("warts" in "a toad, warts and all").
     """
     mentions: list[Mention] = []
     for span in spans:
@@ -33,8 +33,10 @@ def find_mentions(text: str, spans: Sequence[Span], names: Names) -> tuple[Menti
         if mentions and _describes(mentions[-1], mention, text, names):
             mentions.pop()
         mentions.append(mention)
-    named = [mention for mention in mentions if mention.kinds or mention.suggestion or names.is_listed(mention.text)]
-    return tuple(_in_context(mention, mentions) for mention in named or mentions)
+    named = [mention for mention in mentions if names.is_listed(mention.text) or mention.kinds or names.is_near(mention.text)]
+    if any(mention.claim in (Claim.PRESENT, Claim.EITHER) for mention in named):
+        mentions = named
+    return tuple(_in_context(mention, mentions) for mention in mentions)
 
 
 def _as_mention(text: str, span: Span, names: Names) -> Mention:

@@ -28,7 +28,8 @@ from verifier.runtime import Looker, OnnxLooker, OnnxReader, Reader, as_presence
 
 BATCH = 32  # pairs that pass through the models together
 LOOK = 8  # pictures that pass through the classifier together: per picture as fast as 32, and the process needs 332 MB, not 722
-REMEMBERED = 4096  # texts of batches whose readings are kept, a few MB: tables say the same of many pictures
+REMEMBERED = 4096  # texts of batches whose readings are kept, some MB: tables say the same of many pictures
+SHORT = 200  # characters of a text that is remembered at most; longer ones hardly come again
 DECODERS = 4  # most threads that open the pictures of a batch
 
 _Item = TypeVar("_Item")
@@ -149,8 +150,8 @@ class Verifier:
     def try_batch(self, pairs: Iterable[tuple[str, PictureSource]]) -> Iterator[Verdict | InputError]:
         """As ``verify_batch``, but a pair that is wrong yields its error, and the others go on.
 
-        Within a batch a picture file is looked at once, however many pairs it meets in, and a text is not read again before thousands of
-        others were; pictures that are given as bytes, images or arrays are each looked at.
+        Within a batch a picture file is looked at once, however many pairs it meets in, and a short text is not read again before
+        thousands of others were; pictures that are given as bytes, images or arrays are each looked at.
         """
         for batch in batches(pairs, BATCH):
             yield from self._try(batch)
@@ -218,9 +219,9 @@ class Verifier:
             known = {text: self._remembered[text] for text in texts if text in self._remembered}
         new = self._read([text for text in texts if text not in known])
         with self._remembering:
-            self._remembered |= new
-            for oldest in list(self._remembered)[: max(len(self._remembered) - REMEMBERED, 0)]:
-                del self._remembered[oldest]
+            self._remembered |= {text: reading for text, reading in new.items() if len(text) <= SHORT}
+            while len(self._remembered) > REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]  # the oldest
         return known | new
 
     def _read(self, texts: Sequence[str]) -> dict[str, Reading]:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import AvifImagePlugin, Image, ImageCms
 
 import animal_cls.picture
-from animal_cls.picture import MAX_PIXELS, PictureError, find_pictures, fit_picture, load_picture, open_picture
+from animal_cls.picture import MAX_PIXELS, PictureError, find_pictures, fit_picture, least_side, load_picture, open_picture
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = Path(next(iter(importlib.util.find_spec("skimage").submodule_search_locations))) / "data"
@@ -442,6 +442,13 @@ def test_decoding_a_large_jpeg_at_a_fraction_gives_nearly_the_same_pixels(tmp_pa
     whole = fit_picture(open_picture(tmp_path / "large.jpg"), 64).astype(int)
     assert np.abs(fast - whole).mean() < 2
     assert np.percentile(np.abs(fast - whole), 99) < 20
+
+
+def test_a_jpeg_is_decoded_at_the_smallest_fraction_that_leaves_nearly_the_size_that_is_wanted(tmp_path):
+    photo = Image.open(PHOTOS / "astronaut.png").convert("RGB").resize((2000, 1500), Image.Resampling.BICUBIC)
+    photo.save(tmp_path / "large.jpg", quality=90)
+    decoded = {size: open_picture(tmp_path / "large.jpg", at_least=least_side(size)).height for size in (200, 210, 400, 420, 900)}
+    assert decoded == {200: 188, 210: 375, 400: 375, 420: 750, 900: 1500}
 
 
 def test_a_long_thin_jpeg_is_not_decoded_below_the_asked_size():

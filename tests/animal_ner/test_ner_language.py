@@ -17,6 +17,8 @@ from animal_ner.sentences import read_sentences
     [
         "Da ist eine Katze auf dem Bild.",
         "Das Gift steht im Schrank.",
+        "Deux grands chevaux bruns galopent dans prairie verte",
+        "Zwei junge Hunde spielen im Garten neben Gro\u00dfmutters Gartenhaus",
         "Der Rat hat gestern getagt.",
         "Un animal est assis dans l'herbe.",
         "C'est un lion ou un tigre ?",

@@ -118,8 +118,9 @@ def test_every_entry_sees_the_same_pixels(file):
     expected = fit_picture(open_picture(file, at_least=least_side(SIZE)), SIZE)
     for entry in ENTRIES:
         difference = np.abs(entry(file).astype(int) - expected)
-        # Training decodes more of a large JPEG, from which it cuts crops.
-        assert difference.max() == 0 or (entry is in_training and difference.mean() < 8), entry.__name__
+        # Training makes them smaller in two steps, and decodes more of a large JPEG, from which it cuts crops.
+        most = 8 if file.suffix == ".jpg" else 3
+        assert difference.max() == 0 or (entry is in_training and difference.mean() < most), entry.__name__
 
 
 @pytest.mark.parametrize("file", BROKEN, indirect=True)

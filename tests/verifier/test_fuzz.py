@@ -125,6 +125,12 @@ def test_guiding_without_atheris_says_what_to_install(monkeypatch, capsys):
     assert capsys.readouterr().err == "fuzz: atheris is missing; --guided needs the extra 'fuzz': pip install -e '.[fuzz]'\n"
 
 
+def test_without_messages_to_begin_with_a_clone_is_asked_for(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(fuzz, "MESSAGES", tmp_path / "test.jsonl")
+    assert main([]) == 2
+    assert capsys.readouterr().err == f"fuzz: {tmp_path / 'test.jsonl'} is missing; a clone has it: pip install -e .\n"
+
+
 def test_a_corpus_is_of_guiding_alone(capsys, tmp_path):
     assert main(["--corpus", str(tmp_path / "corpus")]) == 2
     assert "--corpus goes with --guided" in capsys.readouterr().err

@@ -59,8 +59,8 @@ def test_the_own_name_behind_an_animal_is_no_part_of_it(marked, mentions):
         ("+[Luna], our +[cat], sleeps", [("cat", "cat")]),
         ("+[Mr. Whiskers] the +[cat]", [("cat", "cat")]),
         ("+[fluffy] +[cat]", [("cat", "cat")]),
-        ("+[Blorps] and the +[dog]", [("Blorps", ""), ("dog", "dog")]),
-        ("+[Blorps], +[dogs]", [("Blorps", ""), ("dogs", "dog")]),
+        ("+[Aardvarks] and the +[dog]", [("Aardvarks", ""), ("dog", "dog")]),
+        ("+[Aardvarks], +[dogs]", [("Aardvarks", ""), ("dogs", "dog")]),
         ("+[Husky], my +[cat]", [("Husky", "dog"), ("cat", "cat")]),
         ("+[Coyote], my +[cat]", [("Coyote", ""), ("cat", "cat")]),
     ],
@@ -80,9 +80,11 @@ def test_the_own_name_before_an_animal_is_no_mention(marked, mentions):
         ("a +[dog] and an +[aardvark]", [("dog", "dog"), ("aardvark", "")]),
         ("a +[dog] and an +[aardvarkk]", [("dog", "dog"), ("aardvarkk", "")]),
         ("an +[aardvark] and a +[xanthic]", [("aardvark", "")]),
+        ("+[Oliver] and a +[dog]", [("dog", "dog")]),
+        ("a +[xanthic], not a -[dog]", [("xanthic", ""), ("dog", "dog")]),
     ],
 )
-def test_a_word_that_is_no_name_nor_near_to_one_is_no_mention_beside_names(marked, mentions):
+def test_a_word_that_is_no_name_nor_near_to_one_is_no_mention_beside_animals_that_are_claimed(marked, mentions):
     assert found(marked) == mentions
 
 

@@ -194,6 +194,15 @@ def test_a_text_of_an_earlier_batch_is_read_again_only_after_many_others(verifie
     assert counting.texts == ["a cat", "a dog", "a cow", "a cat", "a dog"]
 
 
+def test_a_long_text_of_an_earlier_batch_is_read_again(verifier):
+    counting = Counting(verifier)
+    text = "a cat in a very " + "very " * pipeline.SHORT + "big picture"
+    verifying = Verifier(reader=counting, looker=counting)
+    for _ in range(2):
+        list(verifying.verify_batch([(text, CAT)]))
+    assert counting.texts == [text, text]
+
+
 def test_pictures_without_a_path_are_each_looked_at(verifier):
     counting = Counting(verifier)
     pixels = np.zeros((9, 9, 3), np.uint8)
