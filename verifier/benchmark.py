@@ -115,7 +115,7 @@ class Benchmark:
 
     def _installed(self) -> Row:
         folders = [Path(str(spec.origin)).parent for name in PACKAGES if (spec := util.find_spec(name))]
-        own = size(file for folder in folders for file in folder.rglob("*") if "__pycache__" not in file.parts)
+        own = size(file for folder in folders for file in folder.rglob("*") if "__pycache__" not in file.parts and file.suffix != ".jsonl")
         return Row("installed", "MB", own + installed_size(required(metadata.requires("animal-verifier") or ())), installed_size(OBVIOUS))
 
     def _cold(self) -> Iterator[Row]:

@@ -52,23 +52,26 @@ print(code, time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHIL
 """
 
 
-def in_turns(ways: Sequence[Way], pairs: Sequence[tuple[str, Path]], *, warm_up: int = 3) -> list[list[float]]:
-    """Milliseconds that ways of answering take for pairs, one after the other with each pair, so that noise hits all alike.
+def in_turns(ways: Sequence[Way], pairs: Sequence[tuple[str, Path]], *, turn: int = 5) -> list[list[float]]:
+    """Milliseconds that ways of answering take for pairs, some pairs of each way in turns, so that noise hits all alike.
+
+    A turn begins with its first pair once more than is counted: another way has just had the processor's caches.
 
     Args:
         ways: what answers.
         pairs: texts and pictures.
-        warm_up: pairs that go ahead and do not count.
+        turn: pairs that a way answers before the next way answers them.
 
     Returns:
         For each way the milliseconds of each pair.
     """
     times: list[list[float]] = [[] for _ in ways]
-    for pair in (*pairs[:warm_up], *pairs):
+    for start in range(0, len(pairs), turn):
         for way, taken in zip(ways, times, strict=True):
             time.sleep(PAUSE)
-            taken.append(way(*pair))
-    return [taken[len(pairs[:warm_up]) :] for taken in times]
+            way(*pairs[start])
+            taken += [way(*pair) for pair in pairs[start : start + turn]]
+    return times
 
 
 def installed_size(names: Iterable[str]) -> float:

@@ -20,7 +20,7 @@ def test_a_command_that_fails_is_named_with_its_exit_code():
         run_command(sys.executable, "-c", "import sys; sys.exit(3)")
 
 
-def test_ways_take_turns_with_each_pair_and_the_first_pairs_do_not_count():
+def test_ways_take_turns_of_some_pairs_each_begun_with_one_that_does_not_count():
     log: list[tuple[str, str]] = []
 
     def way(name):
@@ -30,15 +30,16 @@ def test_ways_take_turns_with_each_pair_and_the_first_pairs_do_not_count():
 
         return answer
 
-    pairs = [("a cat", Path("1.jpg")), ("a dog", Path("2.jpg"))]
-    times = in_turns([way("ours"), way("theirs")], pairs, warm_up=1)
-    assert log == [(name, text) for text in ("a cat", "a cat", "a dog") for name in ("ours", "theirs")]
-    assert times == [[3.0, 5.0], [4.0, 6.0]]
+    pairs = [("a cat", Path("1.jpg")), ("a dog", Path("2.jpg")), ("a cow", Path("3.jpg"))]
+    times = in_turns([way("ours"), way("theirs")], pairs, turn=2)
+    turns = [("ours", "a cat a cat a dog"), ("theirs", "a cat a cat a dog"), ("ours", "a cow a cow"), ("theirs", "a cow a cow")]
+    assert [f"{name} {text}" for name, text in log] == [f"{name} a {text}" for name, texts in turns for text in texts[2:].split(" a ")]
+    assert times == [[2.0, 3.0, 8.0], [5.0, 6.0, 10.0]]
 
 
 def test_turns_are_apart_so_that_threads_which_wait_for_work_have_gone_to_sleep():
     begin = time.perf_counter()
-    in_turns([lambda text, image: 0.0], [("a cat", Path("1.jpg"))] * 3, warm_up=0)
+    in_turns([lambda text, image: 0.0], [("a cat", Path("1.jpg"))] * 3, turn=1)
     assert time.perf_counter() - begin >= 0.06
 
 
