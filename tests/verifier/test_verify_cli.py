@@ -51,9 +51,9 @@ def test_json_says_which_mention_failed_and_what_was_seen_instead(capsys):
 
 
 def test_json_suggests_a_name_for_a_mention_that_nobody_knows(capsys):
-    main(["--text", "There is a cowbat and an aardvark in the picture.", "--image", CAT, "--json"])
+    main(["--text", "There is a wonbat and an aardvark in the picture.", "--image", CAT, "--json"])
     mentions = json.loads(capsys.readouterr().out)["mentions"]
-    assert [(mention["text"], mention.get("suggestion")) for mention in mentions] == [("cowbat", "wombat"), ("aardvark", None)]
+    assert [(mention["text"], mention.get("suggestion")) for mention in mentions] == [("wonbat", "wombat"), ("aardvark", None)]
 
 
 @pytest.mark.parametrize(
