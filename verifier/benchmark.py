@@ -115,7 +115,8 @@ class Benchmark:
 
     def _installed(self) -> Row:
         folders = [Path(str(spec.origin)).parent for name in PACKAGES if (spec := util.find_spec(name))]
-        own = size(file for folder in folders for file in folder.rglob("*") if "__pycache__" not in file.parts and file.suffix != ".jsonl")
+        files = [file for folder in folders for file in folder.rglob("*") if "__pycache__" not in file.parts]
+        own = size(file for file in files if file.suffix != ".jsonl")  # the corpora are in a clone, not in a package
         return Row("installed", "MB", own + installed_size(required(metadata.requires("animal-verifier") or ())), installed_size(OBVIOUS))
 
     def _cold(self) -> Iterator[Row]:

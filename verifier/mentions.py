@@ -33,7 +33,7 @@ def find_mentions(text: str, spans: Sequence[Span], names: Names) -> tuple[Menti
         if mentions and _describes(mentions[-1], mention, text, names):
             mentions.pop()
         mentions.append(mention)
-    named = [mention for mention in mentions if names.is_listed(mention.text) or mention.kinds or names.is_near(mention.text)]
+    named = [mention for mention in mentions if mention.kinds or names.is_listed(mention.text) or names.is_near(mention.text)]
     if any(mention.claim in (Claim.PRESENT, Claim.EITHER) for mention in named):
         mentions = named
     return tuple(_in_context(mention, mentions) for mention in mentions)
