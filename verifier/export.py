@@ -29,12 +29,12 @@ from animal_ner.data import SentenceDataModule
 from animal_ner.metrics import SpanScore
 from animal_ner.sentences import Sentence, SentenceError
 from animal_ner.tags import TAGS
-from animal_ner.tokens import Tagging
+from animal_ner.tokens import Tagging, pad, padding_id, split_words, windows
 from verifier.card import write_card
 from verifier.checkpoint import CheckpointLooker, CheckpointReader
 from verifier.decision import InputError
 from verifier.interchange import PT2_FILES, SAFETENSORS_FILES, TRANSFORMERS_FILES, write_pt2, write_safetensors, write_transformers
-from verifier.quantization import halve_weights, quantize_convolutions, quantize_transformer
+from verifier.quantization import Feeds, halve_weights, quantize_convolutions, quantize_transformer
 from verifier.release import CARD, FILES, MANIFEST, Manifest, Release, digest
 from verifier.runtime import classifier_session, tag_one_by_one, tagger_session, view_logits
 from verifier.scores import calibration_error
@@ -212,12 +212,21 @@ def _export_tagger(reader: CheckpointReader, file: Path, sentences: Sequence[Sen
 
     # Of few sentences one or two that are read otherwise make more than the loss that is allowed.
     most = max(MAX_F1_LOSS, READ_OTHERWISE / len(sentences))
-    weights, loss, scores = _smallest(full, file, quantize_transformer, measure, most)
+    weights, loss, scores = _smallest(full, file, lambda full, file: quantize_transformer(full, file, _feeds(reader, texts)), measure, most)
     if loss > most:
         raise InputError(
             f"tagger.onnx: span F1 {scores['f1']} on the validation sentences, the checkpoint has {expected['f1']}; nothing was written"
         )
     return {"weights": weights} | scores | {"f1_of_checkpoint": expected["f1"], "sentences": len(sentences)}
+
+
+def _feeds(reader: CheckpointReader, texts: Sequence[str]) -> Iterator[Feeds]:
+    """What the tagger is given for texts, one window after the other."""
+    padding = padding_id(reader.tokenizer)
+    for text in texts:
+        for window in windows(reader.tokenizer, split_words(reader.tokenizer, text), reader.window):
+            ids, mask = pad([window], padding)
+            yield {"ids": ids, "mask": mask}
 
 
 def _scores(taggings: Sequence[Tagging], sentences: Sequence[Sentence]) -> dict[str, float]:

@@ -5,12 +5,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
-from verifier.quantization import FLOAT_CONVOLUTIONS, halve_weights, quantize_convolutions
+from verifier.quantization import FLOAT_CONVOLUTIONS, halve_weights, quantize_convolutions, quantize_transformer, smooth_products
 
 SIDE = 16
 CHANNELS = 32
+PIECES = 50
 
 
 class Network(nn.Module):
@@ -87,3 +89,61 @@ def test_large_tensors_are_stored_as_float16_and_computed_as_float32(full, image
     assert stored[onnx.TensorProto.FLOAT16] >= 3 * CHANNELS * (CHANNELS + 9)
     assert file.stat().st_size < full.stat().st_size
     assert logits(file, images) == pytest.approx(logits(full, images), abs=5e-3)
+
+
+class Products(nn.Module):
+    """From ids to four logits, by matrix products into which one column goes that is far larger than the others."""
+
+    def __init__(self, *, shared: bool = False) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(PIECES, CHANNELS)
+        self.register_buffer("size", torch.ones(CHANNELS).index_fill(0, torch.tensor(3), 60.0))
+        self.first = nn.Linear(CHANNELS, CHANNELS, bias=False)
+        self.second = self.first if shared else nn.Linear(CHANNELS, CHANNELS, bias=False)
+        self.head = nn.Linear(CHANNELS, 4, bias=False)
+        with torch.no_grad():
+            self.first.weight[:, 3] = 0.01
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        pieces = self.embedding(ids) * self.size
+        logits: torch.Tensor = self.head(self.second(self.first(pieces).tanh()).tanh() + self.first(pieces).tanh())
+        return logits
+
+
+def products(file: Path, *, shared: bool = False) -> Path:
+    torch.manual_seed(0)
+    shapes = ({0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=2, max=64)},)
+    torch.onnx.export(
+        Products(shared=shared).eval(), (torch.ones(2, 8, dtype=torch.long),), file, input_names=["ids"], output_names=["logits"],
+        dynamic_shapes=shapes, dynamo=True, external_data=False, verbose=False,
+    )  # fmt: skip
+    return file
+
+
+@pytest.fixture
+def texts():
+    return [{"ids": np.random.default_rng(seed).integers(0, PIECES, (1, 6))} for seed in range(20)]
+
+
+def answers(file: Path, texts) -> np.ndarray:
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["logits"], text)[0].ravel() for text in texts])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_smoothed_products_are_what_they_were(texts, tmp_path, shared):
+    full = products(tmp_path / "full.onnx", shared=shared)
+    smooth_products(full, tmp_path / "smooth.onnx", texts)
+    onnx.checker.check_model(onnx.load(tmp_path / "smooth.onnx"), full_check=True)
+    assert answers(tmp_path / "smooth.onnx", texts) == pytest.approx(answers(full, texts), abs=1e-4)
+    assert (tmp_path / "smooth.onnx").read_bytes() != full.read_bytes()
+
+
+def test_a_column_of_large_values_costs_the_others_little_of_their_precision(texts, tmp_path):
+    full = products(tmp_path / "full.onnx")
+    quantize_transformer(full, tmp_path / "smoothed.onnx", texts)
+    quantize_dynamic(full, tmp_path / "plain.onnx", weight_type=QuantType.QInt8, per_channel=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full.onnx", "plain.onnx", "smoothed.onnx"]
+    assert weights(tmp_path / "smoothed.onnx")[onnx.TensorProto.INT8] == weights(tmp_path / "plain.onnx")[onnx.TensorProto.INT8]
+    smoothed, plain = (np.abs(answers(tmp_path / f"{name}.onnx", texts) - answers(full, texts)).mean() for name in ("smoothed", "plain"))
+    assert smoothed < plain / 3
