@@ -28,6 +28,7 @@ from animal_cls.network import Padding, WeightsError, build_network, head_of, lo
 from animal_cls.order import seed_of
 from animal_cls.probe import fit_probe
 from animal_cls.provenance import differing_data
+from animal_cls.teacher import teach
 from animal_cls.views import strongest
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class Classifier(LightningModule):
         target: what a present class should score, 0..1; below 1 the network is less sure of wrong labels.
         blank: share of the pictures that are trained on, and that fit the head, that show nothing (see ``blank_pictures``), 0..1.
         composed: share of each training batch composed of two pictures, so that several kinds may be present, 0..1.
+        teacher: checkpoint of a classifier of the same classes to learn from, beside the labels (see ``teach``). Read by fit alone.
+        taught: how much of what is learnt is the teacher's, 0..1.
         freeze_batch_norm: keep the pretrained BatchNorm statistics.
         channels_last: lay out tensors with channels last, which convolutions prefer.
         compile: run training steps through ``torch.compile``, which may be faster on a GPU; the first step takes long.
@@ -94,6 +97,8 @@ class Classifier(LightningModule):
         target: float = 0.95,
         blank: float = 0.0,
         composed: float = 0.2,
+        teacher: str | None = None,
+        taught: float = 0.7,
         freeze_batch_norm: bool = True,
         channels_last: bool = True,
         compile: bool = False,  # noqa: A002  (the word that torch has for it)
@@ -102,6 +107,7 @@ class Classifier(LightningModule):
         self.save_hyperparameters()
         self.classes = list(classes)
         self._train_forward: Callable[[Tensor], Tensor] = self.forward
+        self._teachers: list[Classifier] = []  # at most one, in a list so that its weights are none of this module's
         self._build(len(self.classes))
 
     def _build(self, outputs: int) -> None:
@@ -136,6 +142,8 @@ class Classifier(LightningModule):
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")  # they are meant to be
         if self.hparams["compile"]:  # of training alone: batches of validation have other sizes, for each of which it would compile anew
             self._train_forward = torch.compile(self.forward)
+        if self.hparams["teacher"]:
+            self._teachers = [self._load_teacher(self.hparams["teacher"])]
         if self.trainer.ckpt_path is not None:
             return
         if self.hparams["weights"] == "none" and self.hparams["imagenet"]:
@@ -145,6 +153,16 @@ class Classifier(LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if self.hparams["probe_epochs"] and isinstance(data, PictureDataModule):
             self._fit_head(data)
+
+    def _load_teacher(self, file: str) -> Classifier:
+        try:
+            teacher = load_checkpoint(file)
+        except CheckpointError as error:
+            raise CheckpointError(f"model.teacher: {error}; null learns from labels alone") from error
+        if teacher.classes != self.classes:
+            differing = differing_classes(teacher.classes, self.classes)
+            raise CheckpointError(f"model.teacher: {file} knows {differing}; both must know the same")
+        return teacher.to(self.device).requires_grad_(False)
 
     def _fit_head(self, data: PictureDataModule) -> None:
         """Fit the head to the features of the training pictures, seen whole."""
@@ -192,10 +210,12 @@ class Classifier(LightningModule):
         hook = head_of(self.network).register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].float().cpu()))
         self.eval()
         with self.trainer.precision_plugin.forward_context():
-            self(batch["image"].to(self.device))
+            images = batch["image"].to(self.device)
+            self(images)
+            presence = self._targets(images, batch["label"].to(self.device)).cpu()
         self.train()
         hook.remove()
-        return found[0], self._presence(batch["label"]), batch["weight"]
+        return found[0], presence, batch["weight"]
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images.
@@ -227,11 +247,18 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Binary cross-entropy of every class, summed over classes and averaged over pictures."""
-        images, presence = compose(batch["image"], self._presence(batch["label"]), share=self.hparams["composed"])
+        images, presence = compose(batch["image"], self._targets(batch["image"], batch["label"]), share=self.hparams["composed"])
         images, presence = self._with_blanks(images, presence)
         loss = self._loss(self._train_forward(images), presence)
         self.log("train/loss", loss, batch_size=len(images), prog_bar=True)
         return loss
+
+    def _targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What each picture is to show (B, K): what its label says and, if there is a teacher, what that sees."""
+        presence = self._presence(labels)
+        for teacher in self._teachers:
+            presence = teach(presence, images, teacher, size=teacher.hparams["size"], share=self.hparams["taught"])
+        return presence
 
     def _with_blanks(self, images: Tensor, presence: Tensor) -> tuple[Tensor, Tensor]:
         """Let a share of the pictures of a batch show nothing."""

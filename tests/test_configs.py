@@ -69,6 +69,7 @@ def tiny_pictures(picture_folder, negatives_folder, split_file):
         f"--model.size={SIZE}",
         "--model.weights=none",
         "--model.imagenet=false",
+        "--model.teacher=null",
         "--model.probe_epochs=1",
     ]
 

@@ -43,6 +43,12 @@ def test_a_training_goes_on_from_its_last_checkpoint(trained, fit_flags, tmp_pat
     assert not torch.equal(first["state_dict"]["network.conv1.0.weight"], second["state_dict"]["network.conv1.0.weight"])
 
 
+def test_a_teacher_that_is_not_there_is_named(fit_flags, capsys):
+    line = refused(capsys, ["fit", *fit_flags("--model.teacher=gone.ckpt")])
+    assert "model.teacher: gone.ckpt: no such file" in line
+    assert "null learns from labels alone" in line
+
+
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_a_checkpoint_is_evaluated(trained, fit_flags, capsys, command):
     assert main([command, *fit_flags(f"--ckpt_path={trained / 'best.ckpt'}")]) == 0

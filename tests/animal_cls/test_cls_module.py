@@ -125,6 +125,35 @@ def test_a_checkpoint_of_before_imagenet_counted_is_read_by_a_configuration_that
         torch.testing.assert_close(new.eval()(images), model.eval()(images))
 
 
+def test_a_fit_learns_from_a_teacher_and_its_checkpoint_holds_nothing_of_it(data, tmp_path):
+    kinds = ["cat", "dog", "owl"]
+    wrong = Classifier(kinds, BACKBONE, weights="none", size=48, probe_epochs=0)
+    fit(wrong, data, 1)
+    with torch.no_grad():
+        head_of(wrong.network).weight.zero_()
+        head_of(wrong.network).bias.copy_(torch.tensor([9.0, -9.0, -9.0]))  # cats, whatever it is shown
+    wrong.trainer.save_checkpoint(tmp_path / "teacher.ckpt")
+    model = Classifier(
+        kinds, BACKBONE, weights="none", size=32, teacher=str(tmp_path / "teacher.ckpt"), taught=1.0, probe_epochs=60, blank=0
+    )
+    fit(model, data, 1).save_checkpoint(tmp_path / "taught.ckpt")
+    (tmp_path / "teacher.ckpt").unlink()
+    taught = load_checkpoint(tmp_path / "taught.ckpt")
+    with torch.inference_mode():
+        assert (taught(torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)).argmax(1) == 0).all()
+    assert set(taught.state_dict()) == set(wrong.state_dict())
+
+
+def test_a_teacher_of_other_kinds_is_refused_and_named(data, tmp_path):
+    other = Classifier(["cat", "dog"], BACKBONE, weights="none", size=32, probe_epochs=0)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
+    trainer.strategy.connect(other)
+    trainer.save_checkpoint(tmp_path / "teacher.ckpt")
+    model = Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", size=32, teacher=str(tmp_path / "teacher.ckpt"))
+    with pytest.raises(CheckpointError, match=r"model\.teacher: .*teacher\.ckpt knows 2 classes .*; both must know the same"):
+        fit(model, data, 1)
+
+
 def test_random_weights_that_are_to_know_imagenet_are_refused(data):
     with pytest.raises(WeightsError, match=r"model\.imagenet: weights of none know no classes of ImageNet"):
         fit(Classifier(["cat", "dog", "owl"], BACKBONE, weights="none", imagenet=True, size=32), data, 1)

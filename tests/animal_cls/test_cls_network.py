@@ -227,8 +227,10 @@ def test_the_weights_of_the_release_give_the_logits_of_the_release():
     size = session.get_inputs()[0].shape[-1]
     images = np.random.default_rng(0).integers(0, 256, (2, 3, size, size), dtype=np.uint8)
     expected = session.run(["logits"], {"images": images})[0]
-    network = build_network("tf_efficientnet_lite2", outputs=expected.shape[1], imagenet=True).eval()
-    load_weights(network, str(CLASSIFIER), backbone="tf_efficientnet_lite2")
+    manifest = json.loads((CLASSIFIER.parent / "manifest.json").read_text(encoding="utf-8"))
+    backbone = manifest["training"]["animal_cls"]["config"]["model"]["backbone"]
+    network = build_network(backbone, outputs=expected.shape[1], imagenet=True).eval()
+    load_weights(network, str(CLASSIFIER), backbone=backbone)
     with torch.inference_mode():
         logits = network((torch.from_numpy(images).float() - 127.5) / 127.5)
     assert logits.numpy() == pytest.approx(expected, abs=0.25)  # the release rounds what is between its layers, too
