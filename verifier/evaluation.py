@@ -22,9 +22,9 @@ from verifier.cli import BAD_INPUT, verdict_as_json
 from verifier.decision import InputError, Reading, Reason, Verdict, conditions, decide
 from verifier.lookalikes import read_look_alikes
 from verifier.pairs import Pair, Picture, make_pairs, read_pictures
-from verifier.pipeline import Verifier
+from verifier.pipeline import Models, Verifier
 from verifier.release import Manifest, Release
-from verifier.report import Control, Judged, Report, arrays, as_json, as_table, measure, worst
+from verifier.report import Control, Judged, Report, answered_otherwise, arrays, as_json, as_table, measure, worst
 from verifier.scores import sureness
 from verifier.two_animals import as_table as two_animals_as_table
 from verifier.two_animals import measure_two_animals
@@ -93,7 +93,7 @@ def main(args: Sequence[str] | None = None) -> int:
         verifier = Verifier(options.release)
         pictures = _pictures(options, verifier)
         pairs = _pairs(options, verifier, pictures)
-        judged = list(tqdm(judge_all(verifier, manifest, pairs), total=len(pairs), unit="pair", file=sys.stderr))
+        judged = _judged(verifier, manifest, pairs)
         report = measure(judged, threshold=manifest.threshold, seen_from=manifest.seen_from, seed=options.seed)
         print(as_table(report, rows=options.rows))
         if options.worst:
@@ -107,6 +107,9 @@ def main(args: Sequence[str] | None = None) -> int:
             _write(options.pairs_json, "".join(_line(each) for each in judged).encode())
         if options.plots:
             _write_plots(options.plots, judged, report)
+        if options.ner_checkpoint or options.cls_checkpoint:
+            others = Models(options.release, options.ner_checkpoint, options.cls_checkpoint).open()
+            print(f"\n{answered_otherwise(judged, _judged(others, manifest, pairs))}")
         if options.two_animals:
             alike, count = read_look_alikes(), options.two_animals
             found = measure_two_animals(verifier, _rule(manifest), pictures, alike=alike, count=count, seed=options.seed)
@@ -115,6 +118,10 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"evaluate: {error}", file=sys.stderr)
         return BAD_INPUT
     return 0
+
+
+def _judged(verifier: Verifier, manifest: Manifest, pairs: Sequence[Pair]) -> list[Judged]:
+    return list(tqdm(judge_all(verifier, manifest, pairs), total=len(pairs), unit="pair", file=sys.stderr))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -259,6 +266,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="tell what is said of N pairs of pictures side by side, too, and of look-alikes",
     )
+    for model, what in (("ner", "tagger"), ("cls", "classifier")):
+        tell.add_argument(
+            f"--{model}-checkpoint",
+            type=Path,
+            metavar="CKPT",
+            help=f"tell how many pairs are answered otherwise with this checkpoint in place of the release's {what}",
+        )
     tell.add_argument("--json", type=Path, metavar="FILE", help="where to write all figures of the pairs")
     tell.add_argument("--pairs-json", type=Path, metavar="FILE", help="where to write every pair with its verdict, as JSON lines")
     tell.add_argument("--plots", type=Path, metavar="DIR", help="where to draw risk and coverage, reliability and confusions (PNG)")

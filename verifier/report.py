@@ -226,6 +226,16 @@ def worst(judged: Sequence[Judged], *, count: int, threshold: float) -> str:
     return "\n".join(blocks)
 
 
+def answered_otherwise(judged: Sequence[Judged], others: Sequence[Judged]) -> str:
+    """How many pairs other models answer otherwise, for people; ``others`` has the same pairs in the same order."""
+    different = [each for each, other in zip(judged, others, strict=True) if each.verdict.answer != other.verdict.answer]
+    right = sum(each.verdict.answer == each.pair.truth for each in different)
+    return (
+        f"the checkpoints answer {len(different):,} of {len(judged):,} pairs otherwise ({len(different) / len(judged):.2%}); "
+        f"of these the release has {right:,} right and they {len(different) - right:,}"
+    )
+
+
 def _grouped(judged: Sequence[Judged], group: Callable[[Pair], str], threshold: float) -> dict[str, Scores]:
     members: dict[str, list[Judged]] = defaultdict(list)
     for each in judged:

@@ -1,6 +1,7 @@
 """From sentences and pictures to verdicts: fit both models, export them, verify."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from animal_cls.cli import main as animal_cls
 from animal_ner.cli import main as animal_ner
 from verifier import InputError, Verifier
 from verifier.cli import main as verify
+from verifier.evaluation import main as evaluate
 from verifier.export import main as export
 from verifier.release import FILES
 
@@ -112,6 +114,15 @@ def test_release_and_checkpoints_give_the_same_verdicts(release, checkpoints, pi
     )
     assert [v.answer for v in exported] == [v.answer for v in trained]
     assert [v.probability for v in exported] == pytest.approx([v.probability for v in trained], abs=0.02)
+
+
+@pytest.mark.slow
+def test_an_evaluation_tells_how_many_pairs_checkpoints_answer_otherwise(release, checkpoints, picture_folder, sentence_file, capsys):
+    pairs = ["--texts", str(sentence_file), "--pictures", str(picture_folder), "--release", str(release)]
+    models = [flag for model in ("ner", "cls") for flag in (f"--{model}-checkpoint", str(checkpoints[f"animal_{model}"]))]
+    assert evaluate([*pairs, *models]) == 0
+    told = re.search(r"^the checkpoints answer (\d+) of (\d+) pairs otherwise", capsys.readouterr().out, re.MULTILINE)
+    assert int(told[1]) <= int(told[2]) / 10
 
 
 @pytest.mark.slow

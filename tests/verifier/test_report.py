@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from animal_ner.sentences import Sentence
 from animal_ner.tags import Claim
 from verifier.decision import Animal, Finding, Mention, Reason, Verdict
 from verifier.pairs import NO_KIND, Pair, Picture, Shown
-from verifier.report import Control, Judged, as_json, as_table, measure, worst
+from verifier.report import Control, Judged, answered_otherwise, as_json, as_table, measure, worst
 
 
 def judged(truth, probability, *, label="cat", likeliest="cat", presence=0.9, conditions=1, text="a cat", category="plain", **changed):
@@ -92,3 +93,12 @@ def test_the_worst_are_wrong_and_the_surest_come_first():
     assert "2 surest of 3 wrong" in told
     assert told.index("fox/web_1.jpg (fox)") < told.index("some cat")
     assert "owl" not in told
+
+
+def test_pairs_that_other_models_answer_otherwise_are_counted_and_who_is_right():
+    others = [replace(each, verdict=replace(each.verdict, answer=not each.verdict.answer)) for each in SMALL[:2]] + SMALL[2:]
+    right = sum(each.verdict.answer == each.pair.truth for each in SMALL[:2])
+    told = answered_otherwise(SMALL, others)
+    assert f"2 of {len(SMALL)} pairs otherwise ({2 / len(SMALL):.2%})" in told
+    assert told.endswith(f"the release has {right} right and they {2 - right}")
+    assert "answer 0 of" in answered_otherwise(SMALL, SMALL)
