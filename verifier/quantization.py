@@ -54,7 +54,8 @@ def smooth_products(full: Path, file: Path, examples: Iterable[Feeds]) -> None:
     """
     model = onnx.load(full)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    products = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights]
+    matrices = {name for name, tensor in weights.items() if len(tensor.dims) == 2}
+    products = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in matrices]
     uses = Counter(product.input[1] for product in products)
     products = [product for product in products if uses[product.input[1]] == 1]  # rows that two products share cannot suit both
     names = sorted({product.input[0] for product in products})
@@ -133,6 +134,8 @@ def _smoothing(activations: NDArray[np.float32], weights: NDArray[np.float32]) -
 
 def _largest(full: Path, names: Sequence[str], examples: Iterable[Feeds]) -> list[NDArray[np.float32]]:
     """The largest absolute value in each column (C,) of these activations."""
+    if not names:
+        return []
     model = onnx.load(full)
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
