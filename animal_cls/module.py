@@ -69,7 +69,7 @@ class Classifier(LightningModule):
         blank: share of the pictures that are trained on, and that fit the head, that show nothing (see ``blank_pictures``), 0..1.
         composed: share of each training batch composed of two pictures, so that several kinds may be present, 0..1.
         teacher: checkpoint of a classifier of the same classes to learn from, beside the labels (see ``teach``). Read by fit alone.
-        taught: how much of what is learnt is the teacher's, 0..1.
+        taught: how much of what is learnt is the teacher's, 0..1; ``target`` scales the mixture of both.
         freeze_batch_norm: keep the pretrained BatchNorm statistics.
         channels_last: lay out tensors with channels last, which convolutions prefer.
         compile: run training steps through ``torch.compile``, which may be faster on a GPU; the first step takes long.
@@ -158,7 +158,8 @@ class Classifier(LightningModule):
         try:
             teacher = load_checkpoint(file)
         except CheckpointError as error:
-            raise CheckpointError(f"model.teacher: {error}; null learns from labels alone") from error
+            remedy = "a fit that goes on needs it where it was" if self.trainer.ckpt_path else "null learns from labels alone"
+            raise CheckpointError(f"model.teacher: {error}; {remedy}") from error
         if teacher.classes != self.classes:
             differing = differing_classes(teacher.classes, self.classes)
             raise CheckpointError(f"model.teacher: {file} knows {differing}; both must know the same")

@@ -91,6 +91,10 @@ def main(args: Sequence[str] | None = None) -> int:
             _require_plots()
         manifest = Release(options.release).manifest
         verifier = Verifier(options.release)
+        beside = Models(options.release, options.ner_checkpoint, options.cls_checkpoint)
+        others = beside.open() if beside.ner or beside.cls else None
+        if others and others.kinds != verifier.kinds:
+            raise InputError(f"{beside.cls}: knows other kinds than the release; compare it with the checkpoint that it was made of")
         pictures = _pictures(options, verifier)
         pairs = _pairs(options, verifier, pictures)
         judged = _judged(verifier, manifest, pairs)
@@ -107,8 +111,7 @@ def main(args: Sequence[str] | None = None) -> int:
             _write(options.pairs_json, "".join(_line(each) for each in judged).encode())
         if options.plots:
             _write_plots(options.plots, judged, report)
-        if options.ner_checkpoint or options.cls_checkpoint:
-            others = Models(options.release, options.ner_checkpoint, options.cls_checkpoint).open()
+        if others:
             print(f"\n{answered_otherwise(judged, _judged(others, manifest, pairs))}")
         if options.two_animals:
             alike, count = read_look_alikes(), options.two_animals

@@ -56,8 +56,8 @@ def smooth_products(full: Path, file: Path, examples: Iterable[Feeds]) -> None:
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     matrices = {name for name, tensor in weights.items() if len(tensor.dims) == 2}
     products = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in matrices]
-    uses = Counter(product.input[1] for product in products)
-    products = [product for product in products if uses[product.input[1]] == 1]  # rows that two products share cannot suit both
+    uses = Counter([*(name for node in model.graph.node for name in node.input), *(output.name for output in model.graph.output)])
+    products = [product for product in products if uses[product.input[1]] == 1]  # what something else uses too must stay as it is
     names = sorted({product.input[0] for product in products})
     for name, largest in zip(names, _largest(full, names, examples), strict=True):
         together = [product for product in products if product.input[0] == name]

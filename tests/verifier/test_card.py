@@ -115,3 +115,4 @@ def test_the_shipped_release_has_its_own_card():
     assert model_card(MANIFEST).split("## Metrics")[0].split("Licence of the data")[0] in card
     assert f"sigmoid({MANIFEST.calibration.scale:.3f} * logit + {MANIFEST.calibration.shift:.3f})" in card
     assert "Licence of the data: not recorded" not in card
+    assert "Verdicts on" in card  # scripts/export.py card --evaluation adds them

@@ -121,6 +121,8 @@ def test_plots_without_matplotlib_say_what_to_install(capsys, monkeypatch, tmp_p
         (["--pictures", "missing"], "missing: no such"),
         (["--negatives", "missing"], "missing: no picture"),
         (["--release", "missing"], "missing"),
+        (["--ner-checkpoint", "missing.ckpt"], "missing.ckpt: no such file"),
+        (["--cls-checkpoint", "missing.ckpt"], "missing.ckpt: no such file"),
         (["--json", "."], ".: a folder"),
         (["--plots", __file__], "test_evaluation.py: a file"),
     ],

@@ -123,6 +123,8 @@ def test_an_evaluation_tells_how_many_pairs_checkpoints_answer_otherwise(release
     assert evaluate([*pairs, *models]) == 0
     told = re.search(r"^the checkpoints answer (\d+) of (\d+) pairs otherwise", capsys.readouterr().out, re.MULTILINE)
     assert int(told[1]) <= int(told[2]) / 10
+    assert evaluate([*pairs[:-2], *models]) == 2  # beside the shipped release, which knows more kinds
+    assert "knows other kinds than the release" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -139,6 +139,21 @@ def test_smoothed_products_are_what_they_were(texts, tmp_path, shared):
     assert (tmp_path / "smooth.onnx").read_bytes() != full.read_bytes()
 
 
+def test_weights_that_are_looked_up_too_stay_what_they_are(tmp_path):
+    table = np.random.default_rng(0).normal(size=(PIECES, PIECES)).astype(np.float32) * np.linspace(0.01, 100, PIECES, dtype=np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Gather", ["table", "ids"], ["pieces"]), onnx.helper.make_node("MatMul", ["pieces", "table"], ["logits"])],
+        "tied",
+        [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, [1, None])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [1, None, PIECES])],
+        [onnx.numpy_helper.from_array(table, "table")],
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8), tmp_path / "full.onnx")
+    texts = [{"ids": np.arange(PIECES)[None]}]
+    smooth_products(tmp_path / "full.onnx", tmp_path / "smooth.onnx", texts)
+    assert np.array_equal(answers(tmp_path / "smooth.onnx", texts), answers(tmp_path / "full.onnx", texts))
+
+
 def test_a_column_of_large_values_costs_the_others_little_of_their_precision(texts, tmp_path):
     full = products(tmp_path / "full.onnx")
     quantize_transformer(full, tmp_path / "smoothed.onnx", texts)
