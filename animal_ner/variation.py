@@ -41,7 +41,7 @@ def swap_for_things(sentence: Sentence, chance: random.Random) -> Sentence:
 
 def replace_spans(sentence: Sentence, replacements: Mapping[Span, str]) -> Sentence:
     """Write other texts in the place of mentions; an empty one leaves the mention as it is."""
-    return rewrite(sentence, lambda mention: replacements.get(mention) or sentence.text[mention.start : mention.end], _article_for)
+    return rewrite(sentence, lambda mention: replacements.get(mention, ""), _article_for)
 
 
 def rewrite(sentence: Sentence, name: Callable[[Span], str], between: Callable[[str, str], str]) -> Sentence:
@@ -49,14 +49,14 @@ def rewrite(sentence: Sentence, name: Callable[[Span], str], between: Callable[[
 
     Args:
         sentence: what to write anew.
-        name: what to write for a mention.
-        between: what to write for the text before a mention, given what is written for that mention, and for the text after the last,
-            given "".
+        name: what to write for a mention; "" leaves it as it is.
+        between: what to write for the text before a mention, given what ``name`` gave for it, and for the text after the last, given "".
     """
     text, at, mentions = "", 0, []
     for mention in sentence.mentions:
         new = name(mention)
         text += between(sentence.text[at : mention.start], new)
+        new = new or sentence.text[mention.start : mention.end]
         mentions.append(Span(len(text), len(text) + len(new), mention.claim))
         text += new
         at = mention.end
@@ -102,11 +102,7 @@ def _misspell_a_word(sentence: Sentence, chance: random.Random) -> Sentence:
 
 def _without_apostrophes(sentence: Sentence) -> Sentence:
     """Drop the apostrophes between mentions: "isn't" -> "isnt"; possessives of mentions stay."""
-    return rewrite(
-        sentence,
-        lambda mention: sentence.text[mention.start : mention.end],
-        lambda text, _: re.sub(r"(?<=\w)['\u2019](?=\w)", "", text),
-    )
+    return rewrite(sentence, lambda _: "", lambda text, _: re.sub(r"(?<=\w)['\u2019](?=\w)", "", text))
 
 
 def _article_for(before: str, name: str) -> str:

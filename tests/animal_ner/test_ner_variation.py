@@ -131,8 +131,8 @@ def test_the_article_fits_the_new_name(text: str, new: str, expected: str) -> No
     assert names_of(replaced) == [new]
 
 
-def test_an_empty_replacement_leaves_the_mention() -> None:
-    sentence = marked("a cat and an owl", "cat", "owl")
+def test_an_empty_replacement_leaves_the_mention_and_its_article() -> None:
+    sentence = marked("an cat and a owl", "cat", "owl")
     assert replace_spans(sentence, {sentence.mentions[0]: ""}) == sentence
 
 
