@@ -30,14 +30,16 @@ def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fit_calibration(logits: NDArray[np.floating], shown: NDArray[np.bool_]) -> Calibration:
-    """Fit scale and shift by maximum likelihood, all classes pooled.
+    """Fit scale and shift by maximum likelihood, all classes pooled; the scale is never negative, as a larger logit never says less.
 
     Args:
         logits: (N, K) of validation pictures.
         shown: (N, K), whether the picture shows the class.
     """
     (scale,), shift = fit_logistic(logits.reshape(-1, 1).astype(np.float64), shown.ravel())
-    return Calibration(scale, shift)
+    if scale < 0:
+        _, shift = fit_logistic(np.zeros((shown.size, 1)), shown.ravel())
+    return Calibration(max(scale, 0.0), shift)
 
 
 def fit_logistic(features: NDArray[np.float64], right: NDArray[np.bool_], *, steps: int = 50) -> tuple[tuple[float, ...], float]:

@@ -75,6 +75,18 @@ def test_a_fit_on_few_or_separable_pictures_stays_finite(logits, shown):
     assert ((found.presence(np.array(logits)) > 0) & (found.presence(np.array(logits)) < 1)).all()
 
 
+@given(st.lists(st.tuples(st.floats(-20, 20), st.booleans()), min_size=1, max_size=30))
+def test_a_fit_never_turns_logits_round(answers):
+    logits, shown = (np.array(each)[:, None] for each in zip(*answers, strict=True))
+    assert fit_calibration(logits, shown).scale >= 0
+
+
+def test_logits_that_say_the_contrary_say_nothing():
+    found = fit_calibration(np.array([[3.0], [2.0], [1.0], [0.0]]), np.array([[False], [True], [True], [True]]))
+    assert found.scale == 0
+    assert found.presence(np.zeros(1)) == pytest.approx(0.683, abs=0.001)  # Platt's targets: three times 0.8, once 1/3
+
+
 @given(seed=st.integers(0, 50), scale=st.floats(0.2, 20))
 def test_a_fit_keeps_the_order_of_presences_when_logits_tell_something(seed, scale):
     assert fit_calibration(*drawn(seed, scale, shape=(200, 3))).scale > 0

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from verifier import InputError, Verifier
 from verifier.cli import main as verify
 from verifier.evaluation import main as evaluate
 from verifier.export import main as export
-from verifier.release import FILES
+from verifier.release import FILES, SHIPPED
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("cat", "dog", "owl")
@@ -247,3 +248,17 @@ def test_models_that_int8_would_change_keep_float16_weights_in_place_of_a_refusa
     assert [manifest.training[model]["validation"]["weights"] for model in ("animal_ner", "animal_cls")] == ["float16", "float16"]
     assert manifest.training["animal_ner"]["validation"]["f1"] == manifest.training["animal_ner"]["validation"]["f1_of_checkpoint"]
     assert Verifier(tmp_path / "release").read("there is a cat")
+
+
+def test_a_release_that_answers_as_chance_does_is_told_of(monkeypatch, tmp_path, capsys):
+    import verifier.export as exporting
+
+    def export_of_little_training(_ner, _cls, output, **_):
+        shutil.copytree(SHIPPED, output)
+        told = json.loads((output / "manifest.json").read_text(encoding="utf-8"))
+        told["training"]["simulated_claims"]["accuracy"] = 0.52
+        (output / "manifest.json").write_text(json.dumps(told), encoding="utf-8")
+
+    monkeypatch.setattr(exporting, "export", export_of_little_training)
+    assert export(["--ner-checkpoint", "a.ckpt", "--cls-checkpoint", "b.ckpt", "--output", str(tmp_path / "made")]) == 0
+    assert "answers 52% of simulated claims right, hardly more than chance: train the classifier longer" in capsys.readouterr().err

@@ -3,7 +3,7 @@ import pytest
 
 from animal_cls.calibration import log_odds
 from verifier.asked import Asked
-from verifier.validation import claims_probability, fit_reading, fit_seen_from, fit_threshold, fit_to_claims, simulate_claims
+from verifier.validation import calibrate, claims_probability, fit_reading, fit_seen_from, fit_threshold, fit_to_claims, simulate_claims
 
 
 def test_a_perfect_classifier_gets_every_simulated_claim_right():
@@ -33,6 +33,34 @@ def test_chance_hardly_moves_the_threshold_of_probabilities_that_are_true(seed):
     chance = np.random.default_rng(seed)
     probability = chance.beta(0.3, 0.3, size=3000)
     assert fit_threshold(probability, chance.random(3000) < probability) == pytest.approx(0.5, abs=0.07)
+
+
+def logits_of(named, sure, *, kinds=4):
+    """Logits of a classifier that gives so much to the kinds that it names, and as little to the others."""
+    return np.where(named[:, None] == np.arange(kinds), sure[:, None], -np.abs(sure)[:, None]).astype(np.float32)
+
+
+@pytest.mark.parametrize("wrong", [(), (7,)])
+def test_presences_tell_kinds_apart_when_hardly_a_picture_was_mistaken(wrong):
+    labels = np.arange(60) % 4
+    named, sure = labels.copy(), np.linspace(2, 5, 60)
+    for picture in wrong:
+        named[picture] = (labels[picture] + 1) % 4
+        sure[picture] = 9  # the surest of all
+    logits = logits_of(named, sure)
+    presence = calibrate(logits, labels).presence(logits)
+    right = np.setdiff1d(np.arange(60), wrong)
+    assert presence[right, labels[right]].min() > 0.7
+    assert presence[right, (labels[right] + 2) % 4].max() < 0.3
+
+
+def test_presences_of_likeliest_kinds_are_as_often_right_as_they_say():
+    chance = np.random.default_rng(0)
+    labels, sure = chance.integers(0, 4, 4000), chance.uniform(0.1, 5, 4000)
+    named = np.where(chance.random(4000) < 1 / (1 + np.exp(-sure)), labels, (labels + 1) % 4)
+    logits = 2 * logits_of(named, sure)
+    found = calibrate(logits, labels)
+    assert (found.scale, found.shift) == (pytest.approx(0.5, abs=0.05), pytest.approx(0, abs=0.15))
 
 
 def test_the_asked_share_of_animals_counts_as_seen():
