@@ -48,10 +48,12 @@ class Reading:
     Attributes:
         mentions: the animals that it names, in reading order.
         certainty: probability, 0..1, that these are the mentions with their claims, and all of them.
+        foreign: whether the text is in a language that the release does not read, so that nothing was read.
     """
 
     mentions: tuple[Mention, ...]
     certainty: float
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Reason(StrEnum):
     DISAGREES = "disagrees"
     DENIED_ANIMAL_SEEN = "denied animal in the picture"
     NO_CLAIM = "no claim in the text"
+    FOREIGN = "text in another language"
     UNKNOWN_ANIMAL = "unknown animal"
     NO_ANIMAL_SEEN = "no known animal in the picture"
 
@@ -102,6 +105,7 @@ _SENTENCES = {
     Reason.DISAGREES: "The picture does not show an animal that the text says it shows.",
     Reason.DENIED_ANIMAL_SEEN: "The picture shows an animal that the text says it does not show.",
     Reason.NO_CLAIM: "The text claims nothing about animals in the picture.",
+    Reason.FOREIGN: "The text is in a language that this release does not read.",
     Reason.UNKNOWN_ANIMAL: "The text names an animal that this release does not know.",
     Reason.NO_ANIMAL_SEEN: "No animal that this release knows was seen in the picture.",
 }
@@ -136,6 +140,7 @@ def decide(
     threshold: float,
     seen_from: float,
     certainty: float = 1.0,
+    foreign: bool = False,
     alike: Mapping[str, Collection[str]] = NONE_ALIKE,
     shown: int = 5,
 ) -> Verdict:
@@ -155,6 +160,7 @@ def decide(
         seen_from: presence, 0..1, from which an animal counts as seen in reason and findings; the answer does not depend on it.
         certainty: probability, 0..1, that the mentions are what the text says. What is true of a text that was misread is open: the less
             certain the reading, the nearer lies the probability of truth to the threshold. The answer does not depend on it.
+        foreign: whether the text is in a language that is not read; what it says is open, and its answer false.
         alike: for each kind those that look like it; a kind that is missing looks like none.
         shown: number of animals, likeliest first, that the verdict lists.
 
@@ -164,9 +170,9 @@ def decide(
     Raises:
         InputError: a mention names a kind that ``presence`` lacks.
     """
-    foreign = {kind for mention in mentions for kind in mention.kinds} - presence.keys()
-    if foreign:
-        raise InputError(f"mentions name kinds that the picture was not searched for: {', '.join(sorted(foreign))}")
+    unsearched = {kind for mention in mentions for kind in mention.kinds} - presence.keys()
+    if unsearched:
+        raise InputError(f"mentions name kinds that the picture was not searched for: {', '.join(sorted(unsearched))}")
     animals = _likeliest(presence, presence)[:shown]
 
     wanted, denied = conditions(mentions)
@@ -179,9 +185,9 @@ def decide(
         probability = threshold + certainty * (probability - threshold)
         return Verdict(answer, probability, reason, tuple(mentions), findings, animals)
 
-    # 1. A text that claims nothing is not true of any picture.
+    # 1. A text that claims nothing is not true of any picture; of one that could not be read all is open.
     if all(mention.claim is Claim.MENTIONED for mention in mentions):
-        return verdict(0.0, Reason.NO_CLAIM)
+        return verdict(math.nextafter(threshold, 0.0), Reason.FOREIGN) if foreign else verdict(0.0, Reason.NO_CLAIM)
 
     lacks = 1.0 - weigh(denied, weights)
     truth = lacks * math.prod(weigh(kinds - denied, weights) for kinds in wanted)

@@ -45,9 +45,9 @@ def judge(pair: Pair, reading: Reading, presence: Mapping[str, float], manifest:
     """
     mentions = reading.mentions
     rule = partial(_rule(manifest), alike=read_look_alikes())
-    verdict = rule(mentions=mentions, presence=presence, certainty=reading.certainty)
+    verdict = rule(mentions=mentions, presence=presence, certainty=reading.certainty, foreign=reading.foreign)
     wanted, denied = conditions(mentions)
-    settled = verdict.reason in (Reason.NO_CLAIM, Reason.UNKNOWN_ANIMAL)
+    settled = verdict.reason in (Reason.NO_CLAIM, Reason.FOREIGN, Reason.UNKNOWN_ANIMAL)
     likeliest = verdict.animals[0].kind
     return Judged(
         pair=pair,

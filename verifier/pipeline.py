@@ -32,6 +32,8 @@ REMEMBERED = 4096  # texts of batches whose readings are kept, some MB: tables s
 SHORT = 200  # characters of a text that is remembered at most; longer ones hardly come again
 DECODERS = 4  # most threads that open the pictures of a batch
 
+UNREAD = Reading((), certainty=1.0, foreign=True)
+
 _Item = TypeVar("_Item")
 _Key: TypeAlias = str | int  # what tells a picture from the others of its batch: its path, or its place if it has none
 
@@ -225,11 +227,11 @@ class Verifier:
         return known | new
 
     def _read(self, texts: Sequence[str]) -> dict[str, Reading]:
-        """What each text says; one in a language of which the tagger knows nothing names nothing."""
+        """What each text says; in a language of which the tagger knows nothing nothing is read."""
         known = [text for text in texts if self._manifest.language != ENGLISH or not is_foreign(text)]
         taggings = self._reader.read(known) if known else ()
         readings = {text: self._reading(text, tagging) for text, tagging in zip(known, taggings, strict=True)}
-        return {text: readings.get(text, Reading((), certainty=1.0)) for text in texts}
+        return {text: readings.get(text, UNREAD) for text in texts}
 
     def _reading(self, text: str, tagging: Tagging) -> Reading:
         certainty = float(self._manifest.reading.presence(log_odds(np.array(tagging.sureness))))
@@ -244,6 +246,7 @@ class Verifier:
             threshold=manifest.threshold,
             seen_from=manifest.seen_from,
             certainty=reading.certainty,
+            foreign=reading.foreign,
             alike=read_look_alikes(),
         )
 

@@ -31,6 +31,9 @@ from animal_ner.sentences import read_sentences
         "Resimde bir kedi var.",
         "Kuvassa ei ole koiraa.",
         "Tidak ada anjing di sini.",
+        "kein Tiger",
+        "pas de lion",
+        "no es un puma",
         "Kh\u00f4ng c\u00f3 ch\u00f3 \u1edf \u0111\u00e2y.",
         "\u041d\u0430 \u0444\u043e\u0442\u043e \u0435\u0441\u0442\u044c \u043a\u043e\u0448\u043a\u0430.",
         "\u7167\u7247\u91cc\u6709\u4e00\u53ea\u732b\u3002",
@@ -59,6 +62,11 @@ def test_a_text_that_speaks_another_language_is_foreign(text: str) -> None:
         "\U0001f431\U0001f436",
         "IS THERE A CAT",
         "noo catz att alll thiss morninn",
+        "a cat called El Gato",
+        "a dog named Das Boot",
+        "This is La Luna, my dog",
+        "a Dogue de Bordeaux",
+        "two De Brazza's monkeys",
     ],
 )
 def test_a_text_that_may_be_english_is_not(text: str) -> None:

@@ -106,6 +106,14 @@ def test_where_all_names_differ_a_denied_sort_changes_nothing(names, data):
     assert rule(mentions=[*claimed, absent("duck", name="chick")]).probability == rule(mentions=claimed).probability
 
 
+@given(st.floats(0.01, 0.99))
+def test_a_text_in_another_language_is_never_confirmed_and_as_unsure_as_can_be(threshold):
+    result = decide(mentions=[], presence={"cat": 0.9}, asked=ASKED, threshold=threshold, seen_from=0.5, foreign=True)
+    assert (result.answer, result.reason) == (False, Reason.FOREIGN)
+    assert result.probability == pytest.approx(threshold)
+    assert result.probability < threshold
+
+
 def test_a_denied_sort_is_found_neither_to_hold_nor_to_fail():
     assert [each.holds for each in verdict([present("duck", name="duck"), absent("duck", name="drake")], "duck").findings] == [True, None]
 
