@@ -17,11 +17,14 @@ from animal_cls.picture import hush_pillow
 from verifier.decision import InputError, Verdict
 from verifier.part import Done, Origin, Part
 from verifier.pipeline import BATCH, Models, Verifier, batches
-from verifier.table import ADDED, FORMATS, Layout, Row, Table
+from verifier.record import verdict_as_json
+from verifier.table import ADDED, EXPLAINED, FORMATS, Layout, Row, Table
 from verifier.workers import WorkerError, map_in_order
 
 
-def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1, image_root: Path | None = None) -> Done:
+def verify_table(
+    models: Models, pairs: Path, output: Path, *, workers: int = 1, image_root: Path | None = None, explained: bool = False
+) -> Done:
     """Verify every row of a CSV and write it with its answer.
 
     Rows are read and written as they come, so that memory does not grow with the table. They are kept in a part file beside the output,
@@ -34,6 +37,7 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
         output: ``.csv`` or ``.jsonl``; adds answer, probability, reason and error (of rows that cannot be verified).
         workers: processes that answer. A single one lets its classifier use every core; of several, each uses one.
         image_root: when given, image paths are relative to it, and one that leads out of it is its row's error.
+        explained: whether rows also get all that explains their verdict; only JSON lines have room for it.
 
     Returns:
         How many rows there are, and how many of them have an error; earlier runs' are counted.
@@ -50,13 +54,14 @@ def verify_table(models: Models, pairs: Path, output: Path, *, workers: int = 1,
         raise InputError(f"workers: {workers} given; at least 1 is needed")
     if output.exists() and pairs.exists() and output.samefile(pairs):
         raise InputError(f"{output}: the table itself; name another file to write")
-    table = Table.open(pairs)
-    layout = Layout(output.suffix, (*table.columns, *ADDED))
+    added = (*ADDED, *EXPLAINED) if explained else ADDED
+    table = Table.open(pairs, added=added)
+    layout = Layout(output.suffix, table.columns, added)
     origin = Origin(
         table=table.sha256,
         models=models.sha256(),
         folder=str(image_root.resolve()) if image_root else f"{Path.cwd()}, {pairs.parent.resolve()}",
-        columns=json.dumps([layout.format, *layout.columns]),
+        columns=json.dumps([layout.format, *layout.columns, *layout.added]),
     )
     pictures = Pictures(pairs.parent, image_root)
     with Part(output, origin, layout.header()) as part:
@@ -120,10 +125,10 @@ class Answered:
 
 def answer_rows(verifier: Verifier, rows: Sequence[Row], *, pictures: Pictures, layout: Layout) -> Answered:
     """Answer the rows of a chunk, or say in the row what is wrong with it."""
-    located = [_try_find(pictures, row["image"]) for row in rows]
+    located = [InputError(row["error"]) if "error" in row else _try_find(pictures, row["image"]) for row in rows]
     pairs = {i: (row["text"], path) for i, (row, path) in enumerate(zip(rows, located, strict=True)) if not isinstance(path, InputError)}
     outcomes = dict(zip(pairs, verifier.try_batch(pairs.values()), strict=True))
-    answers = [_answer(path if isinstance(path, InputError) else outcomes[i]) for i, path in enumerate(located)]
+    answers = [_answer(path if isinstance(path, InputError) else outcomes[i], layout.added) for i, path in enumerate(located)]
     lines = layout.lines([row | answer for row, answer in zip(rows, answers, strict=True)])
     return Answered(lines, len(rows), sum(answer["error"] is not None for answer in answers))
 
@@ -169,9 +174,13 @@ def _try_find(pictures: Pictures, image: str) -> str | InputError:
         return error
 
 
-def _answer(outcome: Verdict | InputError) -> Row:
+def _answer(outcome: Verdict | InputError, added: Sequence[str]) -> Row:
+    """What is added to a row."""
     if isinstance(outcome, InputError):
-        return {"answer": None, "probability": None, "reason": None, "error": str(outcome)}
+        return dict.fromkeys(added) | {"error": str(outcome)}
+    if added != ADDED:
+        record = verdict_as_json(outcome)
+        return {name: record.get(name) for name in added}
     return {"answer": outcome.answer, "probability": round(outcome.probability, 4), "reason": outcome.reason.value, "error": None}
 
 

@@ -9,16 +9,15 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from animal_cls.picture import hush_pillow
 from verifier import __version__
-from verifier.decision import InputError, Verdict
+from verifier.decision import InputError
 from verifier.pipeline import Models, Verifier
+from verifier.record import verdict_as_json
 from verifier.release import Release
 
 BAD_INPUT = 2
@@ -59,8 +58,8 @@ def _check_flags(options: argparse.Namespace) -> None:
     """
     if (options.pairs is not None) + (options.text is not None) + options.kinds != 1:
         raise InputError("give either --text and --image, or --pairs and --output, or --kinds")
-    if options.text is None and (options.image or options.json or options.exit_code):
-        raise InputError("--image, --json and --exit-code go with --text; --pairs writes everything to --output")
+    if options.text is None and (options.image or options.exit_code):
+        raise InputError("--image and --exit-code go with --text; --pairs writes everything to --output")
     if options.pairs is None and options.output is not None:
         raise InputError("--output goes with --pairs; other answers are printed")
     if options.pairs is None and (options.image_root is not None or options.workers != 1):
@@ -71,6 +70,8 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise InputError("--image: missing; name the picture that the text speaks of")
     if options.pairs is not None and options.output is None:
         raise InputError("--output: missing; name the .csv or .jsonl file to write")
+    if options.json and (options.kinds or (options.output is not None and options.output.suffix != ".jsonl")):
+        raise InputError("--json goes with --text, or with an --output in .jsonl")
 
 
 def _print(text: str) -> int:
@@ -84,45 +85,18 @@ def _print(text: str) -> int:
     return 0
 
 
-def verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as one JSON object, probabilities rounded to four digits, with the reason in a sentence as ``explanation``.
-
-    A mention comes with its finding: whether it holds, how probably, its likeliest kind, and what was seen instead. It has a
-    ``suggestion`` only when there is one.
-    """
-    record: dict[str, Any] = _rounded(
-        {
-            "answer": verdict.answer,
-            "probability": verdict.probability,
-            "reason": verdict.reason.value,
-            "explanation": verdict.reason.sentence,
-            "mentions": [
-                {key: value for key, value in (asdict(mention) | asdict(finding)).items() if key != "suggestion" or value}
-                for mention, finding in zip(verdict.mentions, verdict.findings, strict=True)
-            ],
-            "animals": [asdict(animal) for animal in verdict.animals],
-        }
-    )
-    return record
-
-
-def _rounded(value: Any) -> Any:
-    match value:
-        case float():
-            return round(value, 4)
-        case dict():
-            return {key: _rounded(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_rounded(each) for each in value]
-        case _:
-            return value
-
-
 def _verify_table(options: argparse.Namespace) -> int:
     from verifier.bulk import verify_table  # noqa: PLC0415  (what a table needs takes a tenth of the time that a pair takes)
 
     with _sigterm_stops():
-        done = verify_table(_models(options), options.pairs, options.output, workers=options.workers, image_root=options.image_root)
+        done = verify_table(
+            _models(options),
+            options.pairs,
+            options.output,
+            workers=options.workers,
+            image_root=options.image_root,
+            explained=options.json,
+        )
     if not done.errors:
         return 0
     all_failed = done.errors == done.rows
@@ -174,7 +148,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the picture: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; a moving one by its first frame, a transparent one over white",
     )
-    one.add_argument("--json", action="store_true", help="print a JSON object: probability, reason, what holds of each mention, animals")
+    one.add_argument(
+        "--json",
+        action="store_true",
+        help="print a JSON object: probability, reason, what holds of each mention, animals; with --pairs, write one for each row (.jsonl)",
+    )
     one.add_argument("--exit-code", action="store_true", help="exit with 1 when the answer is false (bad input always exits with 2)")
     many = parser.add_argument_group(
         "many pairs",
@@ -186,8 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="FILE",
-        help="where to write its rows with answer, probability, reason and error (.csv or .jsonl); in a .csv, text that begins with "
-        "= + - @ tab or carriage return and is no number gets a ' in front, so that no spreadsheet runs it",
+        help="where to write its rows with answer, probability, reason and error (.csv or .jsonl); a file of that name is replaced once "
+        "the new one is whole; in a .csv, text that begins with = + - @ tab or carriage return and is no number gets a ' in front, so that "
+        "no spreadsheet runs it",
     )
     many.add_argument(
         "--workers",

@@ -18,11 +18,12 @@ from tqdm import tqdm
 from animal_ner.names import Names
 from animal_ner.sentences import SentenceError, read_sentences
 from animal_ner.tags import Claim, Span
-from verifier.cli import BAD_INPUT, verdict_as_json
+from verifier.cli import BAD_INPUT
 from verifier.decision import InputError, Reading, Reason, Verdict, conditions, decide
 from verifier.lookalikes import read_look_alikes
 from verifier.pairs import Pair, Picture, make_pairs, read_pictures
 from verifier.pipeline import Models, Verifier
+from verifier.record import verdict_as_json
 from verifier.release import Manifest, Release
 from verifier.report import Control, Judged, Report, answered_otherwise, arrays, as_json, as_table, measure, worst
 from verifier.scores import sureness

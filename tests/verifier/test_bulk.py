@@ -292,6 +292,34 @@ def test_workers_and_one_process_write_the_same_json_lines(folder, models, tmp_p
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
 
 
+def test_json_lines_explain_their_verdicts_as_one_pair_does(folder, models, tmp_path, capsys):
+    pair = ["--text", TEXTS[0], "--image", str(folder / "0.png"), "--json", *models]
+    assert main(pair) == 0
+    explained = json.loads(capsys.readouterr().out)
+    command = ["--pairs", str(folder / "pairs.csv"), "--output", str(tmp_path / "out.jsonl"), "--json", *models]
+    assert main(command) == 0
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert explained.items() <= records[0].items()
+    failed = next(record for record in records if record["error"])
+    assert failed["mentions"] is None
+
+
+def test_a_csv_has_no_room_for_what_explains_verdicts(folder, models, tmp_path, capsys):
+    command = ["--pairs", str(folder / "pairs.csv"), "--output", str(tmp_path / "out.csv"), "--json", *models]
+    assert main(command) == 2
+    assert "--json goes with --text, or with an --output in .jsonl" in capsys.readouterr().err
+
+
+def test_a_row_of_too_many_cells_gets_its_error_and_the_others_go_on(root, models, tmp_path):
+    table = tmp_path / "pairs.csv"
+    table.write_text("image,text\nin.png,no cat\nin.png,no cat, no dog\n")
+    assert main(["--pairs", str(table), "--output", str(tmp_path / "out.csv"), "--image-root", str(root), *models]) == 0
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        good, bad = csv.DictReader(stream)
+    assert (good["error"], bad["answer"]) == ("", "")
+    assert "must stand in quotes" in bad["error"]
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_release_that_is_broken_is_one_line_and_leaves_nothing(folder, tiny_release, tmp_path, capsys, workers):
     shutil.copytree(tiny_release, tmp_path / "release")

@@ -101,7 +101,7 @@ def in_verification(path):
 
 def in_a_table(path):
     spy = Spy()
-    layout = Layout(".jsonl", ("error",))
+    layout = Layout(".jsonl", (), ("error",))
     answered = answer_rows(
         Verifier(reader=spy, looker=spy), [{"text": "a cat", "image": str(path)}], pictures=Pictures(path), layout=layout
     )

@@ -9,11 +9,11 @@ import verifier.table
 from verifier import InputError
 from verifier.table import Layout, Table
 
-COLUMNS = ("note", "error")
+COLUMNS, ADDED = ("note",), ("error",)
 
 
 def _written(value):
-    return next(csv.reader([Layout(".csv", COLUMNS).lines([{"note": value, "error": None}]).decode()]))[0]
+    return next(csv.reader([Layout(".csv", COLUMNS, ADDED).lines([{"note": value, "error": None}]).decode()]))[0]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def _written(value):
     ],
 )
 def test_text_that_a_spreadsheet_would_run_is_quoted(cell):
-    lines = Layout(".csv", COLUMNS).lines([{"note": cell, "error": cell}]).decode()
+    lines = Layout(".csv", COLUMNS, ADDED).lines([{"note": cell, "error": cell}]).decode()
     assert f"'{cell}" in lines
     assert lines.count("'" + cell[0]) == 2
 
@@ -47,17 +47,17 @@ def test_numbers_and_plain_text_stay_as_they_are(cell):
 
 
 def test_a_column_name_that_a_spreadsheet_would_run_is_quoted():
-    assert Layout(".csv", ("text", "=1+1")).header() == b"text,'=1+1\r\n"
+    assert Layout(".csv", ("text", "=1+1"), ADDED).header() == b"text,'=1+1,error\r\n"
 
 
 def test_answers_are_written_as_people_script_against_them():
     row = {"answer": False, "probability": 0.25, "error": None}
-    assert Layout(".csv", tuple(row)).lines([row]) == b"false,0.25,\r\n"
-    assert json.loads(Layout(".jsonl", tuple(row)).lines([row])) == row
+    assert Layout(".csv", (), tuple(row)).lines([row]) == b"false,0.25,\r\n"
+    assert json.loads(Layout(".jsonl", (), tuple(row)).lines([row])) == row
 
 
 def test_json_lines_have_no_header_and_keep_text_as_it_is():
-    layout = Layout(".jsonl", COLUMNS)
+    layout = Layout(".jsonl", COLUMNS, ADDED)
     assert layout.header() == b""
     assert json.loads(layout.lines([{"note": "=1+1", "error": None}]))["note"] == "=1+1"
 
@@ -74,11 +74,25 @@ def test_a_table_read_from_any_row_on_gives_the_rest_of_its_rows(tmp_path_factor
     assert list(table.read(start=start)) == whole[start:]
 
 
-def test_short_rows_are_filled_long_ones_cut_and_empty_lines_passed_over(tmp_path):
+def test_short_rows_are_filled_long_ones_have_an_error_and_empty_lines_are_passed_over(tmp_path):
     file = tmp_path / "pairs.csv"
-    file.write_text("text,image,note\na cat\n\na dog,2.jpg,x,y,z\n")
-    rows = [{"text": "a cat", "image": "", "note": ""}, {"text": "a dog", "image": "2.jpg", "note": "x"}]
-    assert list(Table.open(file).read(start=0)) == rows
+    file.write_text("image,text\n1.jpg\n\n2.jpg,a dog, but no cat\n")
+    short, long = Table.open(file).read(start=0)
+    assert short == {"image": "1.jpg", "text": ""}
+    assert long["error"] == "3 cells in place of 2; a text with commas must stand in quotes"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_columns_are_told_apart_by_what_the_header_has_between_them(tmp_path, delimiter):
+    file = tmp_path / "pairs.csv"
+    file.write_text(f"\ufeffimage{delimiter}text\n1.jpg{delimiter}a cat\n", encoding="utf-8")
+    assert list(Table.open(file).read(start=0)) == [{"image": "1.jpg", "text": "a cat"}]
+
+
+def test_json_lines_are_refused_as_a_table(tmp_path):
+    (tmp_path / "pairs.jsonl").write_text('{"text": "a cat", "image": "1.jpg"}\n')
+    with pytest.raises(InputError, match=r"pairs\.jsonl: expected a CSV"):
+        Table.open(tmp_path / "pairs.jsonl")
 
 
 def test_a_cell_that_no_table_has_is_refused_before_the_first_answer(tmp_path, monkeypatch):
