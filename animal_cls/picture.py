@@ -52,6 +52,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ADDRESS = re.compile(r"\w+:/")
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter gigabyte of RGB)
 MAX_BYTES = 1024 * 1024 * 1024  # some decoders read the whole file into memory; that many pixels of 64 bits take less
 _NOWHERE = logging.NullHandler()
@@ -96,7 +97,8 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
     except PictureError:
         raise
     except FileNotFoundError:
-        raise PictureError(f"{name}: no such file") from None
+        what = "an address; only files are opened" if ADDRESS.match(name) else "no such file"
+        raise PictureError(f"{name}: {what}") from None
     except IsADirectoryError:
         raise PictureError(f"{name}: a folder, not a picture") from None
     except PermissionError:
@@ -238,7 +240,7 @@ def _file(source: str | os.PathLike[str] | bytes) -> Path | io.BytesIO:
     if not isinstance(source, bytes):
         path = Path(source)
         if not str(path) or str(path) == ".":
-            raise PictureError("image: no path given")
+            raise PictureError("image: no path given, or a folder")
         if path.exists() and not path.is_file() and not path.is_dir():
             raise PictureError(f"{path}: not a file")
     size = len(source) if isinstance(source, bytes) else path.stat().st_size

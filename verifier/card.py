@@ -12,6 +12,7 @@ from verifier.release import CARD, Manifest, Release
 from verifier.scores import BINS
 
 NOT_RECORDED = "not recorded"
+EVALUATED = "Verdicts on"  # how the figures of an evaluation begin
 FEW = 25  # training pictures below which a kind is named as learnt from few
 SECTIONS = ("seed_everything", "model", "data")  # of a run's configuration; of its trainer only what follows
 TRAINER = ("max_epochs", "max_steps", "precision", "accumulate_grad_batches", "gradient_clip_val")
@@ -29,11 +30,13 @@ def write_card(release: Path, *, licence: str | None = None, evaluation: Path | 
         The file of the card.
 
     Raises:
-        InputError: the folder is no release, or the evaluation is none, or is of another release.
+        InputError: the folder is no release, or the evaluation is none, or is of another release, or is missing where the card has one.
     """
     manifest = Release(release).manifest
-    card = model_card(manifest, licence=licence, evaluation=_read_evaluation(evaluation, manifest) if evaluation else None)
     file = release / CARD
+    if evaluation is None and file.is_file() and EVALUATED in file.read_text(encoding="utf-8", errors="replace"):
+        raise InputError(f"{file}: its evaluation would be lost; give --evaluation FILE, as scripts/evaluate.py --json writes it")
+    card = model_card(manifest, licence=licence, evaluation=_read_evaluation(evaluation, manifest) if evaluation else None)
     temporary = file.with_name(f".{file.name}.part")
     try:
         temporary.write_text(card, encoding="utf-8")
@@ -150,7 +153,7 @@ def _evaluated(evaluation: Mapping[str, Any]) -> str:
         for name, value in overall.items()
     ]
     return (
-        f"Verdicts on {_number(overall['pairs'])} pairs ({_number(evaluation['true_pairs'])} of them true) of "
+        f"{EVALUATED} {_number(overall['pairs'])} pairs ({_number(evaluation['true_pairs'])} of them true) of "
         f"{_number(evaluation['texts'])} texts (`{settings['texts']}`) and {_number(evaluation['pictures'])} pictures "
         f"(`{settings['pictures']}`, side {settings['side']}), as `scripts/evaluate.py` measures them:\n\n"
         + _table(("measure", "value", "95% interval"), rows)

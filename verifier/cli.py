@@ -57,7 +57,8 @@ def _check_flags(options: argparse.Namespace) -> None:
         InputError: the message says which, and what would be right.
     """
     if (options.pairs is not None) + (options.text is not None) + options.kinds != 1:
-        raise InputError("give either --text and --image, or --pairs and --output, or --kinds")
+        missing = "--text: missing; " if options.image is not None and options.pairs is None and not options.kinds else ""
+        raise InputError(f"{missing}give either --text and --image, or --pairs and --output, or --kinds")
     if options.text is None and (options.image or options.exit_code):
         raise InputError("--image and --exit-code go with --text; --pairs writes everything to --output")
     if options.pairs is None and options.output is not None:
@@ -79,7 +80,8 @@ def _print(text: str) -> int:
     try:
         print(text, flush=True)
     except OSError as error:
-        print(f"verify: the answer cannot be printed ({error.strerror})", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # whoever reads has what they wanted (--kinds | head)
+            print(f"verify: the answer cannot be printed ({error.strerror})", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more when it exits
         return BAD_INPUT
     return 0

@@ -63,6 +63,11 @@ def read_run(folder: Path) -> Run:
     return Run(str(folder), flatten(content), _scores(folder, *_goal(content)))
 
 
+def _never_began(folder: Path) -> bool:
+    """Whether a folder holds the events of a fit that was refused, for its data or settings, before it left a configuration."""
+    return any(folder.glob("events.out.tfevents.*")) and not (folder / CONFIG).exists()
+
+
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
     """The values of a configuration as text, by their places.
 
@@ -172,8 +177,11 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a fit, such as runs/animal_ner/version_0")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="where to write the table, too")
     options = parser.parse_args(args)
+    unfinished = [folder for folder in options.runs if _never_began(folder)]
+    for folder in unfinished:
+        print(f"compare: {folder}: passed over; its fit stopped before it began", file=sys.stderr)
     try:
-        rows = side_by_side([read_run(folder) for folder in options.runs])
+        rows = side_by_side([read_run(folder) for folder in options.runs if folder not in unfinished] or [read_run(options.runs[0])])
         if options.csv:
             write_table(options.csv, rows)
     except (RunError, OSError) as error:

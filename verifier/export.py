@@ -382,7 +382,12 @@ def _card(args: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="export.py card", description="Write the model card of a release that is there already.")
     parser.add_argument("--release", type=Path, required=True, metavar="DIR", help="the release, such as verifier/weights")
     parser.add_argument("--data-licence", metavar="TEXT", help=f"{LICENCE_HELP} (default: what the release was exported with)")
-    parser.add_argument("--evaluation", type=Path, metavar="FILE", help="what scripts/evaluate.py --json wrote of this release")
+    parser.add_argument(
+        "--evaluation",
+        type=Path,
+        metavar="FILE",
+        help="what scripts/evaluate.py --json wrote of this release; needed where the card has such figures",
+    )
     options = parser.parse_args(args)
     try:
         print(write_card(options.release, licence=options.data_licence, evaluation=options.evaluation))

@@ -340,6 +340,11 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         open_picture(tmp_path)
 
 
+def test_an_address_is_told_from_a_file_that_is_missing():
+    with pytest.raises(PictureError, match=r"cat\.jpg: an address; only files are opened"):
+        open_picture("https://example.com/cat.jpg")
+
+
 @pytest.mark.parametrize("name", ["a\0b.jpg", "x" * 5000 + ".jpg", "text.jpg/inside.jpg", ""])
 def test_a_path_that_no_file_can_have_is_a_picture_error(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

@@ -104,6 +104,14 @@ def test_a_release_that_is_there_gets_its_card_by_one_command(folder, capsys):
     assert "Licence of the data: CC-BY 4.0." in (folder / "MODEL_CARD.md").read_text()
 
 
+def test_a_card_that_tells_of_an_evaluation_does_not_lose_it(tmp_path, capsys):
+    for name in ("manifest.json", "MODEL_CARD.md"):
+        shutil.copy(SHIPPED / name, tmp_path)
+    assert export(["card", "--release", str(tmp_path), "--data-licence", "CC-BY 4.0"]) == 2
+    assert "its evaluation would be lost; give --evaluation FILE" in capsys.readouterr().err
+    assert (tmp_path / "MODEL_CARD.md").read_bytes() == (SHIPPED / "MODEL_CARD.md").read_bytes()
+
+
 def test_a_folder_that_is_no_release_gets_none(tmp_path, capsys):
     assert export(["card", "--release", str(tmp_path)]) == 2
     assert f"{tmp_path}: not a release" in capsys.readouterr().err

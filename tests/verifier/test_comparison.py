@@ -92,6 +92,15 @@ def test_callbacks_are_compared_by_their_classes():
     }
 
 
+def test_what_a_refused_fit_left_is_passed_over(tmp_path, capsys):
+    good, refused = make_run(tmp_path / "good", rate=1, curve=[0.5]), make_run(tmp_path / "refused", rate=1, curve=[])
+    (refused / "config.yaml").unlink()
+    assert main([str(good), str(refused)]) == 0
+    assert capsys.readouterr().err == f"compare: {refused}: passed over; its fit stopped before it began\n"
+    assert main([str(refused)]) == 2
+    assert f"{refused}: no run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
