@@ -7,6 +7,7 @@ import pytest
 
 from animal_ner.sentences import read_sentences
 from verifier import Verifier
+from verifier.decision import Reason
 from verifier.release import Release
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,11 @@ def test_the_numbers_of_kinds_and_sentences_are_those_of_the_package():
     sentences = read_sentences(ROOT / "animal_ner/corpus/train.jsonl")
     assert f"{len(sentences):,} written training sentences" in README
     assert f"knows {len(Release().manifest.kinds)} kinds" in README
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_told_with_its_answer(reason):
+    assert f"| `{reason.value}` | {str(reason is Reason.AGREES).lower()} |" in README
 
 
 @pytest.mark.parametrize("name", ["mouse", "gull", "wombat", "coyote"])
