@@ -128,6 +128,11 @@ def start(
         save_config_callback=SaveConfigOnFit,
         save_config_kwargs={"overwrite": True},
         load_from_checkpoint_support=False,
+        parser_kwargs={
+            "prog": f"python -m {__package__}",
+            "description": f"Train, validate, test or use a {line.trains}.",
+            "allow_abbrev": False,
+        },
     )
 
 

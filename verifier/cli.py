@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from animal_cls.picture import hush_pillow
 from verifier import __version__
@@ -136,8 +137,15 @@ def _models(options: argparse.Namespace) -> Models:
     return Models(release=options.release, ner=options.ner_checkpoint, cls=options.cls_checkpoint)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"verify: {message}; see --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         allow_abbrev=False,
         description="Is what a text says about the animals in a picture true? Prints true or false.",
     )

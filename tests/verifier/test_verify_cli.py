@@ -204,3 +204,18 @@ def test_the_installed_command_says_which_version_it_is(capsys):
         command(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"{name} {__version__}\n"
+
+
+@pytest.mark.parametrize("flags", [["--frobnicate"], ["--text", "a cat", "--image", "cat.jpg", "--workers", "x"]])
+def test_flags_that_nobody_knows_are_one_line_too(capsys, flags):
+    with pytest.raises(SystemExit) as caught:
+        main(flags)
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("verify: ")
+    assert told.count("\n") == 1
+
+
+def test_a_picture_without_a_text_names_what_is_missing(capsys):
+    assert main(["--image", "cat.jpg"]) == 2
+    assert capsys.readouterr().err.startswith("verify: --text: missing")
