@@ -21,6 +21,8 @@ from verifier.record import verdict_as_json
 from verifier.table import ADDED, EXPLAINED, FORMATS, Layout, Row, Table
 from verifier.workers import WorkerError, map_in_order
 
+LOGGED = 10.0  # seconds between lines of progress where they stay: in a file, not on a screen
+
 
 def verify_table(
     models: Models, pairs: Path, output: Path, *, workers: int = 1, image_root: Path | None = None, explained: bool = False
@@ -69,7 +71,8 @@ def verify_table(
         chunks = batches(table.read(start=part.done.rows), BATCH)
         workers = min(workers, math.ceil((table.count - part.done.rows) / BATCH))
         answered = _in_processes(chunks, models, pictures, layout, workers) if workers > 1 else _here(chunks, models, pictures, layout)
-        with closing(answered), tqdm(total=table.count, initial=part.done.rows, unit="pair", desc="verify") as bar:
+        seconds = 0.1 if sys.stderr.isatty() else LOGGED
+        with closing(answered), tqdm(total=table.count, initial=part.done.rows, unit="pair", desc="verify", mininterval=seconds) as bar:
             for each in answered:
                 part.append(each.lines, count=each.count, errors=each.errors)
                 bar.update(each.count)

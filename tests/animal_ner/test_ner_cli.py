@@ -213,7 +213,15 @@ def test_predict_without_a_readable_text_is_refused(
 
 
 @pytest.mark.parametrize(
-    "args", [[], ["fly"], ["fit", "--model.windows=3"], ["fit", "--config", "nowhere.yaml"], ["fit", "--model.window=many"]]
+    "args",
+    [
+        [],
+        ["fly"],
+        ["fit", "--model.windows=3"],
+        ["fit", "--model.windo=3"],
+        ["fit", "--config", "nowhere.yaml"],
+        ["fit", "--model.window=many"],
+    ],
 )
 def test_wrong_usage_exits_with_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
