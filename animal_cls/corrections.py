@@ -61,10 +61,13 @@ def read_rows(file: Path, *, needed: Collection[str], refused: Collection[str] =
     if not set(needed) <= set(columns) or set(refused) & set(columns):
         raise CorrectionError(f"{file}: columns are {','.join(columns) or 'none'}; {','.join(needed)} are needed{remedy and '; ' + remedy}")
     rows = []
-    for row in reader:
-        if "" in row or None in row.values():
-            raise CorrectionError(f"{file}, line {reader.line_num}: not as many cells as columns ({len(columns)}); quote commas")
-        rows.append((reader.line_num, {name: plain_cell(cell) for name, cell in row.items()}))
+    try:
+        for row in reader:
+            if "" in row or None in row.values():
+                raise CorrectionError(f"{file}, line {reader.line_num}: not as many cells as columns ({len(columns)}); quote commas")
+            rows.append((reader.line_num, {name: plain_cell(cell) for name, cell in row.items()}))
+    except csv.Error as error:
+        raise CorrectionError(f"{file}, line {reader.line_num}: not a CSV ({error}); a quote may be missing") from error
     return rows
 
 

@@ -58,26 +58,32 @@ def _read_table(root: Path, table: Path) -> list[Example]:
         text = table.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{table}: not UTF-8 text ({error.reason} at byte {error.start}); save the table as UTF-8") from error
-    with io.StringIO(text, newline="") as stream:
-        rows = csv.DictReader(stream)
-        if not {"path", "label"} <= set(rows.fieldnames or ()):
-            raise DataError(f"{table}: columns are {rows.fieldnames}; path and label are needed, group is optional")
-        examples = []
-        line_of: dict[Path, int] = {}
-        waiting: Counter[str] = Counter()
-        for number, row in enumerate(rows, start=2):
-            if not row["path"]:
-                raise DataError(f"{table}, line {number}: path is empty")
-            label = plain_cell(row["label"] or "").strip()
-            if not label or is_waiting(row.get("uncertain") or ""):
-                waiting["without a label" if not label else "still marked uncertain"] += 1
-                continue
-            path = root / plain_cell(row["path"])
-            if not path.is_file():
-                raise DataError(f"{table}, line {number}: {path}: no such file")
-            if line_of.setdefault(path, number) != number:
-                raise DataError(f"{table}, line {number}: {path} is on line {line_of[path]} already; a picture has one label")
-            examples.append(Example(path, "" if label == NO_ANIMAL else label, row.get("group") or ""))
+    try:
+        return _rows(root, table, csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise DataError(f"{table}: not a CSV ({error}); a quote may be missing") from error
+
+
+def _rows(root: Path, table: Path, rows: csv.DictReader[str]) -> list[Example]:
+    if not {"path", "label"} <= set(rows.fieldnames or ()):
+        raise DataError(f"{table}: columns are {rows.fieldnames}; path and label are needed, group is optional")
+    examples = []
+    line_of: dict[Path, int] = {}
+    waiting: Counter[str] = Counter()
+    for row in rows:
+        number = rows.line_num
+        if not row["path"]:
+            raise DataError(f"{table}, line {number}: path is empty")
+        label = plain_cell(row["label"] or "").strip()
+        if not label or is_waiting(row.get("uncertain") or ""):
+            waiting["without a label" if not label else "still marked uncertain"] += 1
+            continue
+        path = root / plain_cell(row["path"])
+        if not path.is_file():
+            raise DataError(f"{table}, line {number}: {path}: no such file")
+        if line_of.setdefault(path, number) != number:
+            raise DataError(f"{table}, line {number}: {path} is on line {line_of[path]} already; a picture has one label")
+        examples.append(Example(path, "" if label == NO_ANIMAL else label, row.get("group") or ""))
     if waiting:
         logger.warning("%s: rows left out: %s", table, ", ".join(f"{count:,} {why}" for why, count in sorted(waiting.items())))
     return examples

@@ -315,13 +315,15 @@ class Classifier(LightningModule):
             The number of pictures, the loss and the scores by name, as ``picture_scores`` has them.
         """
         scores = picture_scores(len(self.classes), sync_on_compute=False).to(self.device)
-        loss, pictures = 0.0, 0
+        loss, pictures, was_training = 0.0, 0, self.training
+        self.eval()
         for batch in batches:
             images, labels = batch["image"].to(self.device), batch["label"].to(self.device)
             logits = self(images)
             scores.update(logits, labels)
             loss += float(self._loss(logits, self._presence(labels))) * len(labels)
             pictures += len(labels)
+        self.train(was_training)
         return {"pictures": pictures, "loss": loss / pictures} | {name: float(value) for name, value in scores.compute().items()}
 
     def predict_step(self, batch: Mapping[str, Any], batch_idx: int) -> list[dict[str, Any]]:

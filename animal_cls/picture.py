@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
@@ -53,9 +53,14 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 ADDRESS = re.compile(r"\w+:/")
-MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (a quarter gigabyte of RGB)
+MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs (Pillow keeps 4 bytes of each)
+LARGE = 25_000_000  # pixels of a picture beside which no other large one is decoded: each may take some hundred megabytes
+REDUCING_GAP = 3  # times the network's size; from there on nobody sees that a picture was reduced before (Pillow's documentation)
+REDUCIBLE = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 MAX_BYTES = 1024 * 1024 * 1024  # some decoders read the whole file into memory; that many pixels of 64 bits take less
 _NOWHERE = logging.NullHandler()
+_LOADING = threading.Lock()  # an image of the caller's may be in the hands of another thread, which loads it too
+_ONE_LARGE = threading.Lock()
 _QUIET = threading.Lock()  # warning filters are the process's: two threads that set and restore them would leave them wrong
 
 
@@ -71,8 +76,8 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
 
     Args:
         source: a path, the bytes of a file, a PIL image, or a uint8 array of shape (H, W, 3).
-        at_least: when given, a large JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (which is much faster), as long as
-            both sides stay at least this many pixels long.
+        at_least: when given, a large JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (which is much faster), as long as both sides
+            stay at least this many pixels long, and others are scaled down to not less than three times as many (which saves memory).
 
     Returns:
         A PIL image in mode RGB.
@@ -86,14 +91,18 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
             raise PictureError(f"{name}: shape {source.shape}, dtype {source.dtype}; an array must be (H, W, 3), uint8")
-        return Image.fromarray(source)
+        return _reduced(Image.fromarray(source), at_least)
     try:
         if isinstance(source, Image.Image):
-            return _as_seen(source)
+            _check_pixels(source)
+            with _LOADING:
+                source.load()
+            return _as_seen(source, at_least)
         with _open_header(_file(source)) as image:
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))
-            return _as_seen(_first_frame(image))
+            with _ONE_LARGE if image.width * image.height > LARGE else nullcontext():
+                return _as_seen(_first_frame(image), at_least)
     except PictureError:
         raise
     except FileNotFoundError:
@@ -188,15 +197,21 @@ def _first_frame(image: Image.Image) -> Image.Image:
     return image
 
 
-def _as_seen(image: Image.Image) -> Image.Image:
-    """The first frame of an image, upright, as RGB in the colours of sRGB."""
+def _check_pixels(image: Image.Image) -> None:
+    """Refuse an image of no pixels, or of too many, before they are decoded."""
     if image.width < 1 or image.height < 1:
         raise ValueError("it has no pixels")
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
+
+
+def _as_seen(image: Image.Image, at_least: int | None) -> Image.Image:
+    """The first frame of an image, upright, as RGB in the colours of sRGB."""
+    _check_pixels(image)
     image.load()
     with _quietly():
         turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
+    image = _reduced(image, at_least)
     upright = image.transpose(turn) if turn is not None else image
     if upright.mode.startswith(("I", "F")):
         values, clear = np.asarray(upright), upright.info.get("transparency")
@@ -209,6 +224,14 @@ def _as_seen(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured).convert("RGB")
     seen = _in_srgb(upright.convert("RGB") if upright.mode == "P" else upright)
     return seen if seen.mode == "RGB" else seen.convert("RGB")
+
+
+def _reduced(image: Image.Image, at_least: int | None) -> Image.Image:
+    """A large image at a whole fraction of its size; one of other than 8 bits, or with one colour for clear, as it is."""
+    factor = min(image.size) // (REDUCING_GAP * at_least) if at_least else 1
+    if factor < 2 or image.mode not in REDUCIBLE or "transparency" in image.info:
+        return image
+    return image.reduce(factor)
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:

@@ -190,7 +190,10 @@ def read_split(file: Path, examples: Sequence[Example]) -> list[Side]:
         reader = csv.DictReader(stream)
         if not {"path", "label", "split"} <= set(reader.fieldnames or ()):
             raise SplitError(f"{file}: columns are {reader.fieldnames}; a split has path, label and split")
-        rows = {plain_cell(row["path"]): row for row in reader}
+        try:
+            rows = {plain_cell(row["path"]): row for row in reader}
+        except csv.Error as error:
+            raise SplitError(f"{file}, line {reader.line_num}: not a CSV ({error})") from error
     remedy = f"delete {file} to split anew, or name another split file"
     sides = []
     for example in examples:

@@ -85,7 +85,7 @@ class CommandLine(LightningCLI):
         if command is None:  # the command line only builds its parts (run=False)
             return
         checkpoint = self.config[command].get("ckpt_path")
-        if checkpoint and checkpoint not in NAMED_BY_LIGHTNING:
+        if checkpoint and checkpoint not in NAMED_BY_LIGHTNING and "://" not in str(checkpoint):
             check_checkpoint(checkpoint)
         if not checkpoint and command != "fit":
             raise CheckpointError(f"{command} needs a trained {self.trains}: --ckpt_path=FILE.ckpt")

@@ -43,6 +43,7 @@ EVERYDAY = frozenset(  # beside the kinds' own names and the young: what everybo
     wren
     """.split()  # noqa: SIM905
 )
+MARKS = " '\""  # around a name
 NOT_AN_ANIMAL = "not_an_animal"  # the lexicon's kind of hot dogs and computer mice; in no vocabulary
 STARTS = str.maketrans("kqszxjpveiouy", "cccccgffaaaaa")  # letters that begin a name when it is written by ear
 SPELLINGS = (  # what is written differently and sounds alike
@@ -224,7 +225,7 @@ def fold(name: str) -> str:
     decomposed = unicodedata.normalize("NFKD", plain(name))
     letters = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf", "Cc"))
     words = re.sub(r"[\s\-_#\u2010-\u2015]+", " ", letters.casefold()).strip()
-    return re.sub(r"'s?$", "", words.strip(" '\""))
+    return re.sub(r"([\s\"]*'s?)+$", "", words.strip(MARKS)).strip(MARKS)
 
 
 def split_camel_case(name: str) -> str:

@@ -68,7 +68,8 @@ def split_words(tokenizer: Tokenizer, text: str) -> Words:
 def windows(tokenizer: Tokenizer, words: Words, size: int) -> Iterator[Window]:
     """Cut words into windows of at most ``size`` pieces, special ones included, that overlap by ``OVERLAP`` words.
 
-    A word of more pieces than fit (a very long run of letters) is cut to those that do.
+    Of long words, of which few fit, half a window overlaps. A word of more pieces than fit (a very long run of letters) is cut to those
+    that do.
     """
     special = tokenizer.encode("").ids
     opening, closing = tuple(special[:1]), tuple(special[1:])
@@ -85,7 +86,7 @@ def windows(tokenizer: Tokenizer, words: Words, size: int) -> Iterator[Window]:
         yield Window((*ids, *closing), start, tuple(first))
         if end == len(words):
             return
-        start = max(end - OVERLAP, start + 1)
+        start = max(end - min(OVERLAP, (end - start) // 2), start + 1)
 
 
 def pad(rows: Sequence[Window], padding: int) -> tuple[Ids, Ids]:

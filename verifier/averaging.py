@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from animal_cls.checkpoints import write_checkpoint
 from animal_cls.module import CheckpointError
 from verifier.decision import InputError
 
+SAME = ("classes", "backbone", "mean", "std", "padding", "imagenet", "encoder", "window")  # what else makes a network the same
 OF_ITS_TRAINING = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "current_model_state", "averaging_state")
 
 
@@ -36,6 +37,7 @@ def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float)
     content, other = _read(tuned), _read(start)
     weights, others = content["state_dict"], other["state_dict"]
     differing = [name for name, value in weights.items() if name not in others or others[name].shape != value.shape]
+    differing += [name for name in SAME if _setting(content, name) != _setting(other, name)]
     if differing:
         raise InputError(f"{start}: another network than {tuned} ({differing[0]} differs)")
     averaged = {name: torch.lerp(others[name], value, share) if value.is_floating_point() else value for name, value in weights.items()}
@@ -44,6 +46,10 @@ def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float)
         write_checkpoint(kept | {"state_dict": averaged}, output)
     except CheckpointError as error:
         raise InputError(str(error)) from error
+
+
+def _setting(checkpoint: Mapping[str, Any], name: str) -> Any:
+    return checkpoint.get("hyper_parameters", {}).get(name)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -72,6 +78,8 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="CKPT", help="checkpoint to write")
     options = parser.parse_args(args)
+    if not 0 <= options.share <= 1:
+        parser.error(f"--share {options.share}: a share lies between 0 and 1")
     try:
         average_checkpoints(options.tuned, options.start, options.output, share=options.share)
     except InputError as error:

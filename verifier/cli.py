@@ -22,6 +22,7 @@ from verifier.record import verdict_as_json
 from verifier.release import Release
 
 BAD_INPUT = 2
+LISTED = 200  # characters of a path that a message repeats
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -43,6 +44,9 @@ def main(args: Sequence[str] | None = None) -> int:
         verdict = _opened(models, models.sha256()).verify(options.text, options.image)
     except InputError as error:
         print(f"verify: {_in_one_line(str(error))}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:  # of a path that no file system takes, or of a folder that may not be searched
+        print(f"verify: {_in_one_line(str(error.filename)[:LISTED])}: cannot be used ({error.strerror})", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as stop:
         print("verify: stopped" + ("" if options.pairs is None else "; the same command goes on from here"), file=sys.stderr)

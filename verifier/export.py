@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -169,9 +170,17 @@ def _replaced(output: Path, files: Sequence[str]) -> Iterator[Path]:
         made = Path(folder) / "made"
         made.mkdir()
         yield made
+        former = output.with_name(f".{output.name}.former")
         if output.exists():
-            output.replace(Path(folder) / "former")
-        made.replace(output)
+            shutil.rmtree(former, ignore_errors=True)  # of a run that was killed just before its end
+            output.replace(former)
+        try:
+            made.replace(output)
+        except BaseException:
+            if former.exists():
+                former.replace(output)
+            raise
+        shutil.rmtree(former, ignore_errors=True)
 
 
 def _seen(looker: CheckpointLooker, pictures: PictureDataset) -> tuple[list[Pixels], NDArray[np.float32], NDArray[np.int64]]:

@@ -48,7 +48,10 @@ def write_transformers(tagger: Tagger, folder: Path) -> None:
 
 
 def _as_transformers_has_it(tokenizer: Tokenizer, *, window: int) -> PreTrainedTokenizerFast:
-    """The tokenizer with what ``animal_ner.text.plain`` does to a text before it, and the names of its special pieces."""
+    """The tokenizer with the names of its special pieces, and with what ``animal_ner.text.plain`` does to most texts before it.
+
+    It knows no letters of other alphabets that look like Latin ones, and takes signs apart that ``plain`` leaves whole (a half, ligatures).
+    """
     own = Tokenizer.from_str(tokenizer.to_str())
     plain = [normalizers.Replace(chr(character), simple) for character, simple in STRAIGHT.items()]
     symbols = normalizers.Replace(Regex(r"[\p{So}\p{Sk}&&[^\x00-\x7F]]"), " ")

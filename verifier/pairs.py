@@ -175,21 +175,24 @@ def read_pictures(place: Path, *, side: str, negatives: Path | None = None) -> l
             and split. An empty label means that the picture shows none of the kinds. Paths are looked for in the current folder,
             beside the CSV, and in the folder beside it that has its name (``animals/`` for ``animals.csv``).
         side: of the split that counts, if the CSV has the column split.
-        negatives: a folder of pictures that show none of the kinds.
+        negatives: a folder of pictures that show none of the kinds; those that a CSV lists count, or not, as it says.
 
     Returns:
         The pictures; without a column source, a file is of the source that its name begins with, as in ``SOURCE_0012.jpg``.
 
     Raises:
-        InputError: there are none, or the table or a row of it cannot be used.
+        InputError: there are none, or the table or a row of it cannot be used, or it lists all the negatives.
     """
-    pictures = _read_table(place, side) if place.is_file() else _read_folders(place)
+    pictures, listed = _read_table(place, side) if place.is_file() else (_read_folders(place), set())
     if not any(picture.label for picture in pictures):
         raise InputError(f"{place}: no labelled picture there; give a folder for each label, or a CSV with the columns path and label")
     if negatives:
-        without = [Picture(path, NO_KIND, _source(path)) for path in find_pictures(negatives)]
-        if not without:
+        found = find_pictures(negatives)
+        if not found:
             raise InputError(f"{negatives}: no picture there; give a folder of pictures that show no animal")
+        without = [Picture(path, NO_KIND, _source(path)) for path in found if path.resolve() not in listed]
+        if not without:
+            raise InputError(f"{negatives}: {place} lists all of its pictures, which count by their sides there; leave --negatives out")
         pictures += without
     return pictures
 
@@ -201,8 +204,9 @@ def _read_folders(place: Path) -> list[Picture]:
     return [Picture(path, folder.name, _source(path)) for folder in folders for path in find_pictures(folder)]
 
 
-def _read_table(table: Path, side: str) -> list[Picture]:
-    pictures, seen = [], set()
+def _read_table(table: Path, side: str) -> tuple[list[Picture], set[Path]]:
+    """The pictures of a side, and the files of the pictures of all sides."""
+    pictures, seen, listed = [], set(), set()
     try:
         with table.open(newline="", encoding="utf-8-sig") as stream:
             rows = csv.DictReader(stream, restval="")
@@ -211,11 +215,13 @@ def _read_table(table: Path, side: str) -> list[Picture]:
             if name is None or "label" not in columns:
                 raise InputError(f"{table}: columns are {', '.join(columns) or 'none'}; path (or file) and label are needed")
             for row in rows:
+                path, label = _locate(plain_cell(row[name]), table), plain_cell(row["label"])
+                if path:
+                    listed.add(path.resolve())
                 if "split" in columns:
                     seen.add(row["split"])
                     if row["split"] != side:
                         continue
-                path, label = _locate(plain_cell(row[name]), table), plain_cell(row["label"])
                 if path is None:
                     raise InputError(f"{table}, line {rows.line_num}: {row[name] or 'empty path'}: no such file")
                 pictures.append(Picture(path, label, row.get("source") or _source(path)))
@@ -223,7 +229,7 @@ def _read_table(table: Path, side: str) -> list[Picture]:
         raise InputError(f"{table}: cannot be read ({error}); expected a CSV in UTF-8 with the columns path and label") from error
     if seen and side not in seen:
         raise InputError(f"{table}: no picture on the side {side!r}; its sides are {', '.join(sorted(seen))}")
-    return pictures
+    return pictures, listed
 
 
 def _locate(name: str, table: Path) -> Path | None:

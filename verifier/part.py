@@ -165,6 +165,8 @@ class Part:
     def _finish(self) -> None:
         with self._writing():
             self._save()
+            if sys.platform == "win32":  # which renames no open file; elsewhere it stays locked until it has its name
+                self._file.close()
             self._path.replace(self._output)
             _sync_folder(self._output.parent)
             self._state.unlink(missing_ok=True)
@@ -174,6 +176,8 @@ class Part:
             with suppress(OSError):  # a full disk: what was saved before stays
                 self._save()
         else:
+            if sys.platform == "win32":
+                self._file.close()
             self._path.unlink(missing_ok=True)
 
     @contextmanager

@@ -56,6 +56,8 @@ class Verifier:
         threads: that the release's classifier may use, and the opening of a batch's pictures; by default as many as there are cores, and
             at most four to open pictures.
 
+    A Verifier answers in the process that opened it, from any of its threads; one that forks (gunicorn --preload) opens it afterwards.
+
     Raises:
         InputError: the release is missing or damaged.
 
@@ -81,6 +83,7 @@ class Verifier:
             self._looker = looking.result()
             self._names = Names(self._looker.kinds)  # while the tagger, which takes longer, is still being read
             self._reader = reading.result()
+        self._process = os.getpid()
         self._decoders = ThreadPoolExecutor(threads or min(DECODERS, os.cpu_count() or 1), "decoder")
         self._manifest = opened.manifest
         self._remembered: dict[str, Reading] = {}
@@ -133,6 +136,7 @@ class Verifier:
         Raises:
             InputError: the text is empty or too long, or the picture cannot be read.
         """
+        self._check_process()
         checked = _check(text)
         opened = self._decoders.submit(_open, image, self._looker.size)  # while the text is read
         reading = self._read([checked])[checked]
@@ -160,6 +164,7 @@ class Verifier:
 
     def _try(self, batch: Sequence[object]) -> Iterator[Verdict | InputError]:
         """The outcome of each pair of a batch; its pictures are opened while its texts are read and other pictures looked at."""
+        self._check_process()
         pairs = [_check_pair(pair, place) for place, pair in enumerate(batch)]
         good = [pair for pair in pairs if not isinstance(pair, InputError)]
         images = {pair.key: pair.image for pair in good}
@@ -172,6 +177,15 @@ class Verifier:
                 continue
             look = looks[pair.key]
             yield look if isinstance(look, InputError) else self._decide(readings[pair.text], look)
+
+    def _check_process(self) -> None:
+        """Refuse to wait for threads that a fork left behind.
+
+        Raises:
+            RuntimeError: this is another process than the one that opened the Verifier.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError("this Verifier was opened before the process forked, and its threads stayed behind; open one in each")
 
     def _try_open(self, image: PictureSource) -> Pixels | InputError:
         try:

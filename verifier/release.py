@@ -24,6 +24,7 @@ FILES = ("tagger.onnx", "classifier.onnx", "tokenizer.json")
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_SIDE = 2048  # pixels
+LISTED = 200  # characters of a path that a message repeats
 MAX_WINDOW = 8192  # pieces
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -133,10 +134,14 @@ class Release:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = SHIPPED if folder is None else Path(folder)
-        if self.folder.is_file():
+        try:
+            is_file, is_release = self.folder.is_file(), (self.folder / MANIFEST).is_file()
+        except OSError as error:
+            raise InputError(f"{str(self.folder)[:LISTED]}: cannot be used as a release ({error.strerror})") from error
+        if is_file:
             what = "a training checkpoint" if self.folder.suffix == ".ckpt" else "a file"
             raise InputError(f"{self.folder}: {what}, not a release; give a folder made by scripts/export.py")
-        if not (self.folder / MANIFEST).is_file():
+        if not is_release:
             raise InputError(f"{self.folder}: not a release (no {MANIFEST} there); scripts/export.py makes one")
         if self.manifest.tags != TAGS:
             raise InputError(f"{self.folder}: made for the tags {', '.join(self.manifest.tags)}; this version has {', '.join(TAGS)}")

@@ -340,6 +340,15 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         open_picture(tmp_path)
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "CMYK"])
+def test_a_large_picture_that_is_scaled_down_before_looks_as_if_it_were_not(mode):
+    grid = np.indices((1500, 1800)).sum(axis=0) // 150 * 40 % 256
+    image = Image.fromarray(grid.astype(np.uint8)).convert(mode)
+    near = fit_picture(open_picture(image, at_least=100), 100).astype(int)
+    assert open_picture(image, at_least=100).size == (360, 300)
+    assert np.abs(near - fit_picture(open_picture(image), 100)).max() <= 12
+
+
 def test_an_address_is_told_from_a_file_that_is_missing():
     with pytest.raises(PictureError, match=r"cat\.jpg: an address; only files are opened"):
         open_picture("https://example.com/cat.jpg")

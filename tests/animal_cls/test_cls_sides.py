@@ -96,7 +96,9 @@ def test_measuring_needs_no_trainer_and_augments_nothing(trained, data):
     data.setup("fit")
     model = load_checkpoint(trained / "best.ckpt")
     first, again = (model.measure(data.whole_pictures(Side.TRAIN, most=20)) for _ in range(2))
-    assert first == again
+    training = model.train().measure(data.whole_pictures(Side.TRAIN, most=20))
+    assert first == again == training
+    assert model.training
     assert first["pictures"] == 20
 
 

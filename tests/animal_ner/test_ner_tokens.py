@@ -138,6 +138,12 @@ def test_a_very_long_word_is_cut_and_what_follows_is_still_read(tokenizer: Token
     assert find_spans(tokenizer, [text], FindsCats(tokenizer), size=16) == [[Span(91, 94, Claim.PRESENT)]]
 
 
+def test_long_words_make_no_more_than_twice_the_windows_that_hold_them_once(tokenizer: Tokenizer) -> None:
+    words = split_words(tokenizer, "qzx" * 5 + (" " + "qzx" * 5) * 999)
+    pieces = sum(map(len, words.pieces))
+    assert sum(len(window.ids) for window in windows(tokenizer, words, 128)) < 2.5 * pieces
+
+
 def test_spans_of_many_texts_come_in_the_order_of_the_texts(tokenizer: Tokenizer) -> None:
     texts = ["dog " * (i % 7) + "cat" for i in range(20)]
     scores = FindsCats(tokenizer)

@@ -43,6 +43,22 @@ def test_checkpoints_of_different_networks_are_refused(ends, tmp_path, weights, 
     assert not (tmp_path / "average.ckpt").exists()
 
 
+@pytest.mark.parametrize("name", ["classes", "backbone", "mean"])
+def test_checkpoints_of_one_shape_that_mean_other_things_are_refused(ends, tmp_path, name):
+    other = torch.load(ends[1], weights_only=True)
+    other["hyper_parameters"][name] = ["cat"]
+    torch.save(other, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match=rf"another network than .*\({name} differs\)"):
+        average_checkpoints(ends[0], tmp_path / "other.ckpt", tmp_path / "average.ckpt", share=0.5)
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.1", "nan"])
+def test_a_share_that_is_none_is_refused(ends, tmp_path, capsys, share):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--tuned", str(ends[0]), "--start", str(ends[1]), "--share", share, "--output", str(tmp_path / "b.ckpt")])
+    assert "a share lies between 0 and 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "why"), [(None, "no such file"), (b"", "not a checkpoint that can be read"), ({"a": 1}, "was not made by this framework")]
 )

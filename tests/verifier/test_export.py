@@ -17,6 +17,7 @@ from animal_ner.cli import main as animal_ner
 from verifier import InputError, Verifier
 from verifier.cli import main as verify
 from verifier.evaluation import main as evaluate
+from verifier.export import RELEASE_FILES, _replaced
 from verifier.export import main as export
 from verifier.release import FILES, SHIPPED
 
@@ -248,6 +249,26 @@ def test_models_that_int8_would_change_keep_float16_weights_in_place_of_a_refusa
     assert [manifest.training[model]["validation"]["weights"] for model in ("animal_ner", "animal_cls")] == ["float16", "float16"]
     assert manifest.training["animal_ner"]["validation"]["f1"] == manifest.training["animal_ner"]["validation"]["f1_of_checkpoint"]
     assert Verifier(tmp_path / "release").read("there is a cat")
+
+
+def test_an_export_that_stops_before_its_last_step_leaves_the_former_release(monkeypatch, tmp_path):
+
+    output = tmp_path / "release"
+    output.mkdir()
+    (output / "manifest.json").write_text("former")
+    replace, done = Path.replace, []
+
+    def stop_at_the_second(self, target):
+        done.append(self)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt), _replaced(output, RELEASE_FILES) as made:
+        (made / "manifest.json").write_text("new")
+    assert (output / "manifest.json").read_text() == "former"
+    assert [path.name for path in tmp_path.iterdir()] == ["release"]
 
 
 def test_a_release_that_answers_as_chance_does_is_told_of(monkeypatch, tmp_path, capsys):

@@ -174,6 +174,21 @@ def test_negatives_show_no_animal(picture_folder, negatives_folder):
     assert Counter(picture.label for picture in pictures) == {"cat": 12, "dog": 12, "owl": 12, NO_KIND: 10}
 
 
+def test_negatives_that_a_split_lists_count_on_their_own_side_alone(tmp_path, picture_folder, negatives_folder):
+    without = sorted(negatives_folder.rglob("*.jpg"))
+    rows = [
+        [str(picture_folder / "cat/0.jpg"), "cat", "test"],
+        *([str(path), "", "train"] for path in without[2:]),
+        [str(without[1]), "", "test"],
+    ]
+    table = write_table(tmp_path / "split.csv", [["path", "label", "split"], *rows])
+    pictures = read_pictures(table, side="test", negatives=negatives_folder)
+    assert sorted(picture.path for picture in pictures if picture.label == NO_KIND) == without[:2]
+    table = write_table(tmp_path / "whole.csv", [["path", "label", "split"], *rows, [str(without[0]), "", "val"]])
+    with pytest.raises(InputError, match="leave --negatives out"):
+        read_pictures(table, side="test", negatives=negatives_folder)
+
+
 @pytest.mark.parametrize(
     ("rows", "named"),
     [

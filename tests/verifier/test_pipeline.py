@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -208,6 +211,31 @@ def test_pictures_without_a_path_are_each_looked_at(verifier):
     pixels = np.zeros((9, 9, 3), np.uint8)
     list(Verifier(reader=counting, looker=counting).try_batch([("a cat", pixels), ("a cat", pixels), ("a cat", CAT.read_bytes())]))
     assert counting.pictures == 3
+
+
+def test_one_image_that_is_not_loaded_yet_may_stand_in_every_pair_of_a_batch(verifier, tmp_path):
+    Image.open(CAT).resize((1600, 1200)).save(tmp_path / "large.png")
+    alone = verifier.verify("a cat", tmp_path / "large.png")
+    for _ in range(3):
+        with Image.open(tmp_path / "large.png") as image:
+            assert list(verifier.try_batch([("a cat", image)] * 4)) == [alone] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_verifier_that_a_fork_took_along_says_so_and_does_not_wait_forever(verifier):
+    program = f"""
+import os, sys
+from verifier import Verifier
+verifier = Verifier()
+verifier.verify("a cat", {str(CAT)!r})
+if os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+try:
+    verifier.verify("a cat", {str(CAT)!r})
+except RuntimeError as error:
+    os._exit(0 if "forked" in str(error) else 1)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=120).returncode == 0
 
 
 def test_a_verifier_with_one_thread_answers_as_one_with_all(verifier):

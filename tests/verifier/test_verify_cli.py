@@ -216,6 +216,15 @@ def test_flags_that_nobody_knows_are_one_line_too(capsys, flags):
     assert told.count("\n") == 1
 
 
+@pytest.mark.parametrize("flag", ["--release", "--pairs", "--output", "--image-root", "--image"])
+def test_a_path_that_no_file_system_takes_is_one_line(capsys, tmp_path, flag):
+    (tmp_path / "pairs.csv").write_text("text,image\na cat,cat.jpg\n")
+    table = {"--pairs": str(tmp_path / "pairs.csv"), "--output": str(tmp_path / "out.csv")}
+    flags = {"--text": "a cat", "--image": "cat.jpg"} if flag in ("--image", "--release") else table
+    assert main([each for pair in (flags | {flag: "x" * 5000 + ".csv"}).items() for each in pair]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_picture_without_a_text_names_what_is_missing(capsys):
     assert main(["--image", "cat.jpg"]) == 2
     assert capsys.readouterr().err.startswith("verify: --text: missing")
