@@ -225,6 +225,7 @@ class Verifier:
         Raises:
             InputError: the picture cannot be read.
         """
+        self._check_process()
         return self._presence(_open(image, self._looker.size))
 
     def _presence(self, pixels: Pixels) -> dict[str, float]:
