@@ -233,6 +233,7 @@ class SentenceDataModule(ResumableData):
 
 def _read_lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # splitlines knows ends of lines that files do not have
+        lines = file.read_text(encoding="utf-8").split("\n")  # splitlines knows ends of lines that files do not have
     except (OSError, UnicodeDecodeError) as error:
         raise SentenceError(f"{file}: cannot be read ({error}); expected UTF-8, one text a line") from error
+    return lines if lines[-1] else lines[:-1]

@@ -118,6 +118,18 @@ def test_predict_reads_texts_then_lines(tmp_path: Path) -> None:
     assert [s.text for batch in module.predict_dataloader() for s in batch] == ["a cat", "no dog", "", "an owl \U0001f989"]
 
 
+def test_a_predict_file_has_one_text_a_line_whatever_else_breaks_lines(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a cat\u2028no dog\nan\x0cowl\n\n", encoding="utf-8")
+    module = SentenceDataModule(predict_file=str(tmp_path / "texts.txt"))
+    assert [sentence.text for batch in module.predict_dataloader() for sentence in batch] == ["a cat\u2028no dog", "an\x0cowl", ""]
+
+
+def test_an_empty_predict_file_has_no_text(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").touch()
+    with pytest.raises(SentenceError, match="no text given"):
+        SentenceDataModule(predict_file=str(tmp_path / "texts.txt")).predict_dataloader()
+
+
 @pytest.mark.parametrize("content", [None, b"caf\xe9\n"])
 def test_a_predict_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
