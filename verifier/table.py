@@ -119,7 +119,7 @@ def _rows(path: Path) -> Iterator[Iterator[list[str]]]:
     try:
         # Bytes that are no UTF-8 pass through as they are (surrogateescape); their row is answered like any other.
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-            header = stream.readline()
+            header = stream.readline(MAX_CELL)
             stream.seek(0)
             yield csv.reader(stream, delimiter=_delimiter(header))
     except (OSError, csv.Error) as error:
