@@ -94,15 +94,14 @@ def open_picture(source: PictureSource, *, at_least: int | None = None) -> Image
         return _reduced(Image.fromarray(source), at_least)
     try:
         if isinstance(source, Image.Image):
-            _check_pixels(source)
             with _LOADING:
-                source.load()
+                _load(source)
             return _as_seen(source, at_least)
         with _open_header(_file(source)) as image:
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))
             with _ONE_LARGE if image.width * image.height > LARGE else nullcontext():
-                return _as_seen(_first_frame(image), at_least)
+                return _as_seen(_load(_first_frame(image)), at_least)
     except PictureError:
         raise
     except FileNotFoundError:
@@ -197,18 +196,18 @@ def _first_frame(image: Image.Image) -> Image.Image:
     return image
 
 
-def _check_pixels(image: Image.Image) -> None:
-    """Refuse an image of no pixels, or of too many, before they are decoded."""
+def _load(image: Image.Image) -> Image.Image:
+    """An image with its pixels decoded, unless they are none, or too many."""
     if image.width < 1 or image.height < 1:
         raise ValueError("it has no pixels")
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
+    image.load()
+    return image
 
 
 def _as_seen(image: Image.Image, at_least: int | None) -> Image.Image:
-    """The first frame of an image, upright, as RGB in the colours of sRGB."""
-    _check_pixels(image)
-    image.load()
+    """A loaded image, upright, as RGB in the colours of sRGB."""
     with _quietly():
         turn = UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     image = _reduced(image, at_least)

@@ -47,14 +47,15 @@ def _speaks_another(words: Sequence[str], *, names: int) -> bool:
     others = [word for word in words if word not in languages()]
     accented = max(sum(not word.isascii() for word in others) - 1, 0)
     typed = sum(_squeezed(word) in _squeezed_english() for word in others)
+    english = [each for each in listed if ENGLISH in each]
 
-    def english(language: str) -> int:
+    def for_english(language: str) -> int:
         """Words that speak for English against another language, and names if any does so alone."""
-        alone = typed or any(ENGLISH in each and language not in each for each in listed)
-        return typed + sum(ENGLISH in each for each in listed) + (names if alone else 0)
+        alone = typed or any(language not in each for each in english)
+        return typed + len(english) + (names if alone else 0)
 
     spoken = Counter(language for each in listed for language in each - {ENGLISH})
-    return any(number + accented > english(language) for language, number in (spoken or {"": 0}).items())
+    return any(number + accented > for_english(language) for language, number in (spoken or {"": 0}).items())
 
 
 def _apart(words: Sequence[str]) -> tuple[int, list[str]]:

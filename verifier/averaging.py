@@ -14,7 +14,7 @@ from animal_cls.checkpoints import write_checkpoint
 from animal_cls.module import CheckpointError
 from verifier.decision import InputError
 
-SAME = ("classes", "backbone", "mean", "std", "padding", "imagenet", "encoder", "window")  # what else makes a network the same
+SAME = ("tags", "tokenizer", "classes", "backbone", "mean", "std", "padding", "imagenet")  # what else makes a network the same
 OF_ITS_TRAINING = ("optimizer_states", "lr_schedulers", "callbacks", "loops", "current_model_state", "averaging_state")
 
 
@@ -49,7 +49,7 @@ def average_checkpoints(tuned: Path, start: Path, output: Path, *, share: float)
 
 
 def _setting(checkpoint: Mapping[str, Any], name: str) -> Any:
-    return checkpoint.get("hyper_parameters", {}).get(name)
+    return checkpoint.get(name, checkpoint.get("hyper_parameters", {}).get(name))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -19,10 +19,9 @@ from verifier import __version__
 from verifier.decision import InputError
 from verifier.pipeline import Models, Verifier
 from verifier.record import verdict_as_json
-from verifier.release import Release
+from verifier.release import LISTED, Release
 
 BAD_INPUT = 2
-LISTED = 200  # characters of a path that a message repeats
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -177,11 +177,12 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a fit, such as runs/animal_ner/version_0")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="where to write the table, too")
     options = parser.parse_args(args)
-    unfinished = [folder for folder in options.runs if _never_began(folder)]
-    for folder in unfinished:
-        print(f"compare: {folder}: passed over; its fit stopped before it began", file=sys.stderr)
+    begun = [folder for folder in options.runs if not _never_began(folder)]
+    for folder in options.runs:
+        if folder not in begun:
+            print(f"compare: {folder}: passed over; its fit stopped before it began", file=sys.stderr)
     try:
-        rows = side_by_side([read_run(folder) for folder in options.runs if folder not in unfinished] or [read_run(options.runs[0])])
+        rows = side_by_side([read_run(folder) for folder in begun or options.runs])
         if options.csv:
             write_table(options.csv, rows)
     except (RunError, OSError) as error:

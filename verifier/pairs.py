@@ -6,7 +6,7 @@ import csv
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -183,13 +183,14 @@ def read_pictures(place: Path, *, side: str, negatives: Path | None = None) -> l
     Raises:
         InputError: there are none, or the table or a row of it cannot be used, or it lists all the negatives.
     """
-    pictures, listed = _read_table(place, side) if place.is_file() else (_read_folders(place), set())
+    pictures = _read_table(place, side) if place.is_file() else _read_folders(place)
     if not any(picture.label for picture in pictures):
         raise InputError(f"{place}: no labelled picture there; give a folder for each label, or a CSV with the columns path and label")
     if negatives:
         found = find_pictures(negatives)
         if not found:
             raise InputError(f"{negatives}: no picture there; give a folder of pictures that show no animal")
+        listed = _listed(place) if place.is_file() else set()
         without = [Picture(path, NO_KIND, _source(path)) for path in found if path.resolve() not in listed]
         if not without:
             raise InputError(f"{negatives}: {place} lists all of its pictures, which count by their sides there; leave --negatives out")
@@ -204,9 +205,30 @@ def _read_folders(place: Path) -> list[Picture]:
     return [Picture(path, folder.name, _source(path)) for folder in folders for path in find_pictures(folder)]
 
 
-def _read_table(table: Path, side: str) -> tuple[list[Picture], set[Path]]:
-    """The pictures of a side, and the files of the pictures of all sides."""
-    pictures, seen, listed = [], set(), set()
+def _read_table(table: Path, side: str) -> list[Picture]:
+    """The pictures of a side."""
+    pictures, seen = [], set()
+    for line, row in _rows(table):
+        if "split" in row:
+            seen.add(row["split"])
+            if row["split"] != side:
+                continue
+        path = _locate(row["path"], table)
+        if path is None:
+            raise InputError(f"{table}, line {line}: {row['path'] or 'empty path'}: no such file")
+        pictures.append(Picture(path, plain_cell(row["label"]), row.get("source") or _source(path)))
+    if seen and side not in seen:
+        raise InputError(f"{table}: no picture on the side {side!r}; its sides are {', '.join(sorted(seen))}")
+    return pictures
+
+
+def _listed(table: Path) -> set[Path]:
+    """The files of the pictures of all sides."""
+    return {path.resolve() for _, row in _rows(table) if (path := _locate(row["path"], table))}
+
+
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV, each with the line it ends on, its picture under ``path``."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as stream:
             rows = csv.DictReader(stream, restval="")
@@ -215,21 +237,9 @@ def _read_table(table: Path, side: str) -> tuple[list[Picture], set[Path]]:
             if name is None or "label" not in columns:
                 raise InputError(f"{table}: columns are {', '.join(columns) or 'none'}; path (or file) and label are needed")
             for row in rows:
-                path, label = _locate(plain_cell(row[name]), table), plain_cell(row["label"])
-                if path:
-                    listed.add(path.resolve())
-                if "split" in columns:
-                    seen.add(row["split"])
-                    if row["split"] != side:
-                        continue
-                if path is None:
-                    raise InputError(f"{table}, line {rows.line_num}: {row[name] or 'empty path'}: no such file")
-                pictures.append(Picture(path, label, row.get("source") or _source(path)))
+                yield rows.line_num, row | {"path": plain_cell(row[name])}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: cannot be read ({error}); expected a CSV in UTF-8 with the columns path and label") from error
-    if seen and side not in seen:
-        raise InputError(f"{table}: no picture on the side {side!r}; its sides are {', '.join(sorted(seen))}")
-    return pictures, listed
 
 
 def _locate(name: str, table: Path) -> Path | None:

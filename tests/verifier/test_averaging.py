@@ -43,7 +43,7 @@ def test_checkpoints_of_different_networks_are_refused(ends, tmp_path, weights, 
     assert not (tmp_path / "average.ckpt").exists()
 
 
-@pytest.mark.parametrize("name", ["classes", "backbone", "mean"])
+@pytest.mark.parametrize("name", ["classes", "backbone", "mean", "tokenizer"])
 def test_checkpoints_of_one_shape_that_mean_other_things_are_refused(ends, tmp_path, name):
     other = torch.load(ends[1], weights_only=True)
     other["hyper_parameters"][name] = ["cat"]
